@@ -1,0 +1,1 @@
+"""Rows and files: readers, text, vocabulary, images. No torch models here."""

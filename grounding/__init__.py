@@ -1,0 +1,1 @@
+"""The science on tensors: classifier, Excitation Backprop, words, drawing."""

@@ -1,0 +1,1 @@
+"""Excitation Backprop for any torchvision or timm convnet; imports nothing of ours."""

@@ -1,0 +1,21 @@
+"""Where the real photos are, for tests marked `real_data`."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = Path(
+    os.environ.get("GROUNDING_DATA", Path(__file__).parents[2] / "shared" / "data")
+).resolve()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("real_data") and not REAL_DATA.is_dir():
+        pytest.skip(f"no real photos: {REAL_DATA} is no folder (set GROUNDING_DATA)")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder that holds VOCdevkit and the other real data."""
+    return REAL_DATA
