@@ -1,0 +1,133 @@
+"""Photos as people have them: found by file, folder, glob or list, opened as upright RGB."""
+
+import glob
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from data_prep.errors import UserError
+
+MAX_PIXELS = 80_000_000  # just under the size at which Pillow warns
+
+# Formats that hold photos. Others that Pillow knows run a program (EPS) or are seldom tested.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
+
+# Modes whose values are not 8 bits: the values of black and white.
+DEEP_RANGES = {"I": (0.0, 65535.0), "F": (0.0, 1.0)}
+
+
+def open_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Open a photo as an upright, opaque RGB image.
+
+    The EXIF orientation is applied, transparency is laid over white, 16-bit and other deep
+    levels are scaled to 8 bits, palettes and CMYK are converted. Of several frames the first
+    is taken.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file in one of `FORMATS`; its name's ending does not matter.
+    max_pixels : int
+        Larger photos are refused before they are decoded.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode RGB.
+
+    Raises
+    ------
+    UserError
+        The file is missing, no image, damaged or too large.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; check the path")
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise UserError(
+                    f"{path}: {width}×{height} pixels are more than max_pixels={max_pixels}; "
+                    "scale the image down or raise max_pixels"
+                )
+            image.load()
+            return _to_rgb(_upright(image))
+    except UserError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{path}: not an image; give one of {', '.join(FORMATS)}") from None
+    except Image.DecompressionBombError:
+        raise UserError(
+            f"{path}: beyond Pillow's own limit; scale it down or raise PIL.Image.MAX_IMAGE_PIXELS"
+        ) from None
+    except PermissionError:
+        raise UserError(f"{path}: may not be read; check its permissions") from None
+    except Exception as error:  # a damaged file can make a decoder raise anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: cannot be decoded ({reason}); save it anew") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF data must not lose a good photo
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in DEEP_RANGES:
+        image = Image.fromarray(_to_8_bits(np.asarray(image), *DEEP_RANGES[image.mode]))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert("RGB")
+
+
+def _to_8_bits(levels: np.ndarray, black: float, white: float) -> np.ndarray:
+    """Scale (H, W) levels to uint8; values outside black…white stretch the range to their own."""
+    levels = np.nan_to_num(levels.astype(np.float64))
+    if levels.min() < black or levels.max() > white:
+        black, white = levels.min(), levels.max()
+    span = white - black or 1.0
+    return np.round(255 * (levels - black) / span).astype(np.uint8)
+
+
+def list_images(spec: str | Path | Sequence[str | Path]) -> list[Path]:
+    """List the files that a file, a folder, a glob (`**` too) or a list of these names.
+
+    Hidden files are left out. A named file is listed even if it does not exist, so that
+    `open_image` can tell what is wrong with it.
+
+    Returns
+    -------
+    list of Path
+        Sorted, without repeats.
+
+    Raises
+    ------
+    UserError
+        A folder or a glob holds no file, or the list is empty.
+    """
+    specs: Iterable[str | Path] = [spec] if isinstance(spec, str | Path) else spec
+    paths = sorted({path for one in specs for path in _expand(one)})
+    if not paths:
+        raise UserError("no image is named; give a file, a folder, a glob or a list of these")
+    return paths
+
+
+def _expand(spec: str | Path) -> list[Path]:
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        found = [p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")]
+    elif not path.exists() and glob.has_magic(str(path)):
+        found = [p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file()]
+    else:
+        return [path]
+    if not found:
+        raise UserError(f"{spec}: no file there; give a file, a folder or a glob that holds photos")
+    return found

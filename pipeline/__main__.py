@@ -1,0 +1,60 @@
+"""`python -m pipeline stage=NAME …`: read the configuration, run the stage, tell errors in a line.
+
+HYDRA_FULL_ERROR=1 in the environment shows the traceback of an error.
+"""
+
+import importlib
+import os
+import re
+import sys
+
+import hydra
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from data_prep.errors import UserError
+
+
+def main() -> int:
+    """Run the stage that the command line names and return the exit status."""
+    show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, over many lines
+    try:
+        for config in _read_configs():
+            if config.stage is None:
+                raise UserError("no stage is named; add stage=attend, or --help for the list")
+            # Stages load slowly (torch): only this one is imported.
+            importlib.import_module(f"pipeline.{config.stage}").run(config)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
+        if show_traceback:
+            raise
+        print(f"error: {_in_one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _read_configs() -> list[DictConfig]:
+    """Read the command line: one configuration, more with --multirun, none with --cfg."""
+    configs: list[DictConfig] = []
+    hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")(configs.append)()
+    return configs
+
+
+def _in_one_line(error: Exception) -> str:
+    text = str(error)
+    if key := re.match(r"Could not override '(.+?)'\.", text):
+        return f"unknown config key {key[1]}; add --cfg job to see the keys of the stage"
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override}; quote the value twice, as in 'caption=\"a, b\"'"
+    if value := re.match(r"Ambiguous value for argument '(.+)'\n", text):
+        return f"cannot read {value[1]}; quote the value twice, as in 'caption=\"a, b\"'"
+    text = re.split(r"Config search path|full_key:", text)[0]  # where Hydra looked, not the cause
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""What every stage does alike: its folder, its configuration, its metrics, its mark of completion.
+
+A stage calls `is_finished` before any work, `start` once its inputs and keys are known to be good,
+and `finish` at the end. `done.json` comes last, so that a killed run is seen as unfinished.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from data_prep.errors import UserError
+
+CONFIG, METRICS, DONE = "config.yaml", "metrics.json", "done.json"
+
+# Keys that say where and how a run is done, not what.
+NOT_COMPARED = {"run", "out", "overwrite", "device"}
+
+
+def is_finished(config: DictConfig) -> bool:
+    """Tell whether `config.out` holds this very run, done; say so if it does.
+
+    Raises
+    ------
+    UserError
+        It holds a finished run of another configuration, and `overwrite` is false.
+    """
+    out = Path(config.out)
+    if config.overwrite or not (out / DONE).is_file():
+        return False
+    wanted, found = _resolved(config), _read_config(out)
+    keys = (wanted.keys() | found.keys()) - NOT_COMPARED
+    changed = sorted(key for key in keys if wanted.get(key) != found.get(key))
+    if changed:
+        raise UserError(
+            f"out={out}: holds a finished run with another {', '.join(changed)}; "
+            "give another out= or overwrite=true"
+        )
+    print(f"{out}: already finished; overwrite=true does it again")
+    return True
+
+
+def start(config: DictConfig, inputs: Iterable[Path]) -> Path:
+    """Make `config.out` an empty folder but for the resolved configuration; return it.
+
+    An earlier run of the same stage is removed; no other file ever is.
+
+    Raises
+    ------
+    UserError
+        The folder cannot be written, holds something else, or holds one of the inputs.
+    """
+    out = Path(config.out)
+    inside = [path for path in inputs if path.resolve().is_relative_to(out.resolve())]
+    if inside:
+        raise UserError(
+            f"out={out}: {inside[0]} lies in it and would be removed; give another out="
+        )
+    try:
+        if out.is_dir() and any(out.iterdir()):
+            if _read_config(out).get("stage") != config.stage:
+                raise UserError(f"out={out}: holds other files; give an empty or a new folder")
+            _clear(out)
+        out.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(OmegaConf.create(_resolved(config)), out / CONFIG)
+    except OSError as error:
+        raise UserError(
+            f"out={out}: cannot be written ({error.strerror}); give a folder you can write to"
+        ) from error
+    return out
+
+
+def finish(out: Path, metrics: dict[str, Any]) -> None:
+    """Write the metrics, then the mark that the stage is done."""
+    write_json(out / METRICS, metrics)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(out / DONE, {"finished": now, "tag2box": version("tag2box")})
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that the file is either whole or absent."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def device(config: DictConfig) -> torch.device:
+    """Return the device that `config.device` names; `auto` is a GPU if there is one."""
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(config.device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError):
+        raise UserError(f"device={config.device}: not on this machine; try device=auto") from None
+    return chosen
+
+
+def _clear(folder: Path) -> None:
+    (folder / DONE).unlink(missing_ok=True)  # first: what is left must not look finished
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _resolved(config: DictConfig) -> dict[str, Any]:
+    content = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+def _read_config(out: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load((out / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from grounding.drawing import COLOURS, contact_row, contact_sheet, overlay
+
+COFFEE = Image.fromarray(data.coffee())  # 600×400
+
+
+def bump(x: int, y: int, image: Image.Image = COFFEE) -> np.ndarray:
+    rows, columns = np.mgrid[: image.height, : image.width]
+    return np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 5000).astype(np.float32)
+
+
+def test_overlay_is_hot_at_the_peak_and_grey_elsewhere() -> None:
+    picture = np.asarray(overlay(COFFEE, bump(400, 100))).astype(int)
+    assert picture.shape == (400, 600, 3)
+    redness = picture[..., 0] - picture[..., 2]
+    assert np.abs(redness[300:, :100]).max() <= 2  # grey photo
+    assert redness[100, 400] > 60
+    assert redness[90:110, 390:410].mean() > redness[90:110, 250:270].mean()
+
+
+def test_overlay_does_not_depend_on_the_maps_scale() -> None:
+    pictures = [overlay(COFFEE, bump(400, 100) * np.float32(2.0**k)) for k in (-100, 0, 100)]
+    assert pictures[0] == pictures[1] == pictures[2]
+
+
+def test_colours_grow_lighter_with_attention() -> None:
+    luma = COLOURS @ np.array([0.299, 0.587, 0.114])
+    assert (np.diff(luma) > -0.6).all()
+    assert luma[-1] - luma[0] > 200
+
+
+def test_no_attention_shows_no_heat() -> None:
+    picture = np.asarray(overlay(COFFEE, np.zeros((400, 600), np.float32))).astype(int)
+    assert np.abs(picture[..., 0] - picture[..., 2]).max() <= 2
+    assert picture.std() > 20  # the photo is still there
+
+
+def test_attention_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="photo's"):
+        overlay(COFFEE, np.zeros((600, 400), np.float32))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3000, 2), (2, 3000), (600, 400)])
+@pytest.mark.parametrize("words", [[], ["espresso"], [f"a rather long word {i}" for i in range(9)]])
+def test_contact_row_of_any_shape(size: tuple[int, int], words: list[str]) -> None:
+    photo = COFFEE.resize(size)
+    row = contact_row(photo, {word: bump(0, 0, photo) for word in words})
+    assert row.mode == "RGB"
+    assert 20 < row.width < 2200
+    assert 20 < row.height < 900
+
+
+def test_every_word_has_its_tile_and_label() -> None:
+    row = contact_row(COFFEE, {"cup": bump(100, 200), "spoon": bump(500, 200)})
+    pixels = np.asarray(row).astype(int)
+    width = (row.width - 2 * 12) // 3  # photo, cup, spoon, with gaps between
+    heat = pixels[..., 0] - pixels[..., 2]
+    for i, x in ((1, 100), (2, 500)):
+        tile = heat[:240, i * (width + 12) : i * (width + 12) + width]
+        assert abs(tile.mean(axis=0).argmax() / width - x / 600) < 0.1
+        label = pixels[240:, i * (width + 12) : i * (width + 12) + width]
+        assert label.min() < 100
+    assert pixels[240:, :width].min() == 255  # the photo has none
+
+
+def test_contact_sheet_holds_its_rows() -> None:
+    rows = [Image.new("RGB", (100, 30), "red"), Image.new("RGB", (200, 40), "blue")]
+    sheet = contact_sheet(rows)
+    counts = {colour: count for count, colour in sheet.getcolors() or []}
+    assert counts[255, 0, 0] == 100 * 30
+    assert counts[0, 0, 255] == 200 * 40
