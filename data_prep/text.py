@@ -1,0 +1,46 @@
+"""The one way a tag, a class name and a query word are normalised."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+import simplemma
+
+_GAPS = re.compile(r"[\s_]+")
+_TOKEN = re.compile(r"\w+(?:['-]+\w+)*")  # t-shirt, jack-o'-lantern
+_PLURAL_ENDINGS = ("s", "men", "feet", "teeth", "geese", "mice", "children", "oxen", "cacti")
+
+
+def normalise(text: str) -> str:
+    """Bring a tag or a word into its one spelling.
+
+    Caseless (Unicode case folding, canonical caseless form of the Unicode standard, section 3.13),
+    composed (NFC), a plain apostrophe, runs of white space and underscores as one space and none
+    at the ends. Applying it twice changes nothing.
+    """
+    folded = unicodedata.normalize("NFD", text.replace("’", "'")).casefold()
+    return _GAPS.sub(" ", unicodedata.normalize("NFC", folded)).strip()
+
+
+def tokens(text: str) -> list[str]:
+    """Split text into its normalised words; inner hyphens and apostrophes stay.
+
+    >>> tokens("A dog_house, the Potter's T-shirt.")
+    ['a', 'dog', 'house', 'the', "potter's", 't-shirt']
+    """
+    return _TOKEN.findall(normalise(text))
+
+
+@lru_cache(maxsize=1 << 16)
+def singular(word: str) -> str:
+    """Singular of a normalised English noun or compound; any other word is left as it is.
+
+    The last token decides, as English compounds do: fire engines → fire engine. Its lemma is
+    taken only where it ends like a plural, so that a verb form (bowling, lit) is no noun (bowl).
+    """
+    head, gap, last = word.rpartition(" ")
+    if not last.endswith(_PLURAL_ENDINGS):
+        return word
+    return head + gap + normalise(simplemma.lemmatize(last, lang="en"))
