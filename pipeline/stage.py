@@ -57,6 +57,7 @@ def start(config: DictConfig, inputs: Iterable[Path]) -> Path:
     UserError
         The folder cannot be written, holds something else, or holds one of the inputs.
     """
+    resolved = OmegaConf.create(_resolved(config))
     out = Path(config.out)
     inside = [path for path in inputs if path.resolve().is_relative_to(out.resolve())]
     if inside:
@@ -69,7 +70,7 @@ def start(config: DictConfig, inputs: Iterable[Path]) -> Path:
                 raise UserError(f"out={out}: holds other files; give an empty or a new folder")
             _clear(out)
         out.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(OmegaConf.create(_resolved(config)), out / CONFIG)
+        OmegaConf.save(resolved, out / CONFIG)
     except OSError as error:
         raise UserError(
             f"out={out}: cannot be written ({error.strerror}); give a folder you can write to"

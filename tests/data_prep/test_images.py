@@ -176,7 +176,7 @@ def test_too_large_is_refused_before_decoding(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"10000×8500 pixels are more than max_pixels=80000000"):
         open_image(path)
     path.write_bytes(bmp_header(20_000, 20_000))
-    with pytest.raises(UserError, match=r"large\.bmp: .*pixel"):
+    with pytest.raises(UserError, match=r"large\.bmp: beyond Pillow"):
         open_image(path)
 
 

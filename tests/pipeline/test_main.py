@@ -1,0 +1,66 @@
+"""The command line as a person meets it: `python -m pipeline` in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def pipeline(
+    folder: Path, *arguments: str, traceback: bool = False
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *arguments],
+        cwd=folder,
+        env={**os.environ, "HYDRA_FULL_ERROR": "1" if traceback else "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no stage is named; add stage=attend, or --help for the list"),
+        (["stage=attnd"], "'stage/attnd' Available options in 'stage': attend"),
+        (["stage=attend", "imge=x"], "unknown config key imge; add --cfg job to see the keys"),
+        (["stage=attend", "model.nme=x"], "unknown config key model.nme;"),
+        (["stage=attend", "model=none"], "Could not find 'model/none'"),
+        (
+            ["stage=attend", "caption=a cat, a dog"],
+            "quote the value twice, as in 'caption=\"a, b\"'",
+        ),
+        (["stage=attend", "image=a(1).jpg"], "cannot read image=a(1).jpg; quote the value twice"),
+        (["stage=attend", "words=[cat"], "cannot read words=[cat; quote the value twice"),
+        (["stage=attend", "words=[cat]"], "Missing mandatory value: image"),
+    ],
+)
+def test_an_unusable_command_line_is_told_in_one_line(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = pipeline(tmp_path, *arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_traceback_is_there_on_demand(tmp_path: Path) -> None:
+    done = pipeline(tmp_path, "stage=attend", "imge=x", traceback=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_help_and_configuration_work_from_any_folder(tmp_path: Path) -> None:
+    done = pipeline(tmp_path, "--help")
+    assert done.returncode == 0
+    assert "stage: attend" in done.stdout
+    done = pipeline(tmp_path, "stage=attend", "--cfg", "job")
+    assert done.returncode == 0
+    assert "words: null" in done.stdout
+    assert list(tmp_path.iterdir()) == []
