@@ -1,0 +1,256 @@
+"""From the traced graph to steps: one per layer, batch norm and activation functions folded in."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from .operations import (
+    Activated,
+    Activation,
+    Add,
+    Affine,
+    BatchNorm,
+    Bound,
+    Concat,
+    Elementwise,
+    Fixed,
+    Operation,
+)
+from .trace import (
+    UnsupportedOperation,
+    constant,
+    function_name,
+    function_operation,
+    is_scalar_call,
+    max_pool_operation,
+    module_operation,
+    rearranges,
+    shadow,
+    trace,
+)
+
+
+@dataclass(eq=False)
+class Step:
+    """One operation of the plan.
+
+    `inputs` carry the signal; a step without `operation` is plain computation on `args` (which name other steps).
+    """
+
+    name: str
+    operation: Operation | None
+    inputs: list[Step]
+    function: Callable[..., Any] | None = None
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    scalar: bool = False
+    sources: list[Step] = field(default_factory=list)  # where the signal goes
+
+    @property
+    def bound(self) -> Bound:
+        """Lower bound of the value, None if unknown."""
+        if self.operation is None:
+            return None
+        return self.operation.bound([step.bound for step in self.inputs])
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the value is an affine function or sum with no activation function after it."""
+        return isinstance(self.operation, Affine | Add) and self.operation.activation is None
+
+    def dependencies(self) -> list[Step]:
+        found = list(self.inputs)
+        fx.node.map_aggregate(
+            (self.args, self.kwargs), lambda a: found.append(a) if isinstance(a, Step) else None
+        )
+        return found
+
+
+class Builder:
+    """Turns fx nodes into steps, folding batch norm and activation functions into the layer before them."""
+
+    def __init__(self, model: nn.Module, gates: str) -> None:
+        self.model = shadow(model)
+        self.gates = gates
+        self.graph, self.ends = trace(self.model)
+        self.steps: list[Step] = []
+        self.step_of: dict[fx.Node, Step] = {}
+
+    def build(self, protected: fx.Node | None = None) -> Step:
+        """Make the steps; nothing is folded into the protected node's step. Returns the output step."""
+        for node in self.graph.nodes:
+            if node.op == "output":
+                return self._output(node)
+            step = self._step(node, protected)
+            if step not in self.steps:
+                self.steps.append(step)
+            self.step_of[node] = step
+        raise UnsupportedOperation("the traced graph has no output")
+
+    def _output(self, node: fx.Node) -> Step:
+        value = node.args[0]
+        if not isinstance(value, fx.Node):
+            raise UnsupportedOperation(
+                f"{type(self.model).__name__}: its output is {type(value).__name__}, not one tensor of class scores; "
+                "wrap it in a module that returns the scores alone"
+            )
+        return self.step_of[value]
+
+    def _step(self, node: fx.Node, protected: fx.Node | None) -> Step:
+        name = str(node.target) if node.op == "call_module" else self._path(node)
+        if node.op == "placeholder":
+            return Step(name, None, [])
+        if node.op == "get_attr":
+            value = constant(self.model, str(node.target))
+            return Step(name, None, [], function=lambda: value, scalar=True)
+        if node.op == "call_module":
+            return self._module_step(node, name, protected)
+        return self._function_step(node, name, protected)
+
+    @staticmethod
+    def _path(node: fx.Node) -> str:
+        stack = node.meta.get("nn_module_stack")
+        owner = list(stack.values())[-1][0] if stack else ""
+        return f"{owner}.{node.name}" if owner else node.name
+
+    def _module_step(self, node: fx.Node, name: str, protected: fx.Node | None) -> Step:
+        module = self.model.get_submodule(name)
+        before = self._resolve(node.args)[0]
+        return self._with(module_operation(module), node, name, before, protected) or Step(
+            name, None, [before], module, self._resolve(node.args), self._resolve(node.kwargs)
+        )
+
+    def _function_step(self, node: fx.Node, name: str, protected: fx.Node | None) -> Step:
+        call = function_name(node.target)
+        args, kwargs = self._resolve(node.args), self._resolve(node.kwargs)
+        function = _function(node)
+        plain = Step(name, None, [], function, args, kwargs)
+        data = _data_steps((args, kwargs))
+        if not data or is_scalar_call(call, args[1] if len(args) > 1 else None):
+            plain.scalar = True
+            return plain
+        plain.inputs = data
+        if call == "cat":
+            axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
+            plain.operation = Concat(axis)
+        elif call == "add" and len(data) == len(args) and kwargs.get("alpha", 1) == 1:
+            plain.operation = Add()
+        elif call == "mul" and len(data) == 2 and self.gates == "constant":
+            plain.inputs = _value_then_gate(data)
+            plain.operation = Elementwise(operator.mul, plain.inputs[0].bound)
+        elif call in ("max_pool2d", "boolean_dispatch", "_max_pool2d") and "max_pool2d" in str(
+            node
+        ):
+            plain.operation = max_pool_operation(args[1:], kwargs)
+        elif len(data) == 1 and isinstance(args[0], Step):
+            return self._one_input(node, call, plain, protected)
+        return plain
+
+    def _one_input(self, node: fx.Node, call: str, plain: Step, protected: fx.Node | None) -> Step:
+        before, function = plain.args[0], plain.function
+        assert function is not None
+        if before.function is not None and before.operation is None and call == "getitem":
+            return _slice_of(before, plain)
+        settings = (plain.args[1:], plain.kwargs)
+        if not _has_steps(settings):
+            operation = function_operation(call, function, *settings)
+            step = self._with(operation, node, plain.name, before, protected)
+            if step is not None:
+                return step
+        if rearranges(call) and call not in ("chunk", "split"):
+            plain.operation = Fixed(function)  # bound to its sizes at run time
+        return plain
+
+    def _with(
+        self,
+        found: Operation | Activation | str | None,
+        node: fx.Node,
+        name: str,
+        before: Step,
+        protected: fx.Node | None,
+    ) -> Step | None:
+        """The step of a recognised operation, folded into the step before where that is exact."""
+        if found is None:
+            return None
+        if isinstance(found, str):
+            return before
+        source = node.all_input_nodes[0]
+        alone = (
+            len(source.users) == 1 and source is not protected and self.step_of[source] is before
+        )
+        target = before.operation
+        if (
+            isinstance(found, BatchNorm)
+            and alone
+            and isinstance(target, Affine)
+            and target.activation is None
+        ):
+            target.layer = target.layer.scaled(found.scale, found.shift)
+            target.activation = found.activation
+            return before
+        if isinstance(found, Activation):
+            if alone and isinstance(target, Activated) and target.activation is None:
+                target.activation = found
+                return before
+            return Step(name, Elementwise(found.function, found.bound), [before])
+        return Step(name, found, [before])
+
+    def _resolve(self, tree: Any) -> Any:
+        return fx.node.map_arg(tree, lambda node: self.step_of[node])
+
+
+def _function(node: fx.Node) -> Callable[..., Any]:
+    if node.op == "call_function":
+        in_place = {operator.iadd: operator.add, operator.imul: operator.mul}
+        target: Any = node.target
+        return in_place.get(target, target)
+    method = {"view": "reshape"}.get(str(node.target), str(node.target).rstrip("_"))
+    return lambda x, *args, **kwargs: getattr(x, method)(*args, **kwargs)
+
+
+def _data_steps(tree: Any) -> list[Step]:
+    found: list[Step] = []
+    fx.node.map_aggregate(
+        tree, lambda a: found.append(a) if isinstance(a, Step) and not a.scalar else None
+    )
+    return found
+
+
+def _has_steps(tree: Any) -> bool:
+    found: list[Step] = []
+    fx.node.map_aggregate(tree, lambda a: found.append(a) if isinstance(a, Step) else None)
+    return bool(found)
+
+
+def _slice_of(parts: Step, plain: Step) -> Step:
+    """``chunk(x)[i]`` as one operation on x."""
+    index, split = plain.args[1], parts.function
+    assert split is not None
+
+    def piece(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return split(x, *args, **kwargs)[index]
+
+    return Step(plain.name, Fixed(piece), list(parts.inputs), piece, parts.args, parts.kwargs)
+
+
+def _value_then_gate(data: list[Step]) -> list[Step]:
+    """The gate of a product is the one made by a bounded activation function (sigmoid and the like)."""
+    first_is_gate = isinstance(data[0].operation, Elementwise | Affine) and not isinstance(
+        data[1].operation, Elementwise
+    )
+    return data[::-1] if first_is_gate and data[0].bound == 0 and data[1].bound != 0 else data
+
+
+def resolve_output(step: Step, value: Any) -> Tensor:
+    """The scores tensor, checked."""
+    if not isinstance(value, Tensor) or value.ndim != 2:
+        shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise UnsupportedOperation(
+            f"{step.name}: the model's output must be (N, classes) scores, got {shape}"
+        )
+    return value

@@ -1,0 +1,152 @@
+"""Convolution and linear layers as the engine runs them: weights, their transpose and their excitatory part."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Layer(ABC):
+    """An affine layer ``x -> W x + b``; never holds the caller's tensors for writing."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """``W x + b``."""
+
+    @abstractmethod
+    def apply(self, x: Tensor) -> Tensor:
+        """``W x``."""
+
+    @abstractmethod
+    def transposed(self, y: Tensor, size: Sequence[int]) -> Tensor:
+        """``Wᵀ y`` for an input of spatial size ``(H, W)``."""
+
+    @abstractmethod
+    def like(self, weight: Tensor, bias: Tensor | None = None) -> Layer:
+        """The same layer with other weights."""
+
+    def excitatory(self) -> Layer:
+        """The layer of ``W+ = max(W, 0)``, without bias."""
+        return self.like(self.weight.clamp(min=0))
+
+    def inhibitory(self) -> Layer:
+        """The layer of ``max(-W, 0)``: the dual unit's excitatory weights (contrastive signal)."""
+        return self.like((-self.weight).clamp(min=0))
+
+    def scaled(self, factor: Tensor, shift: Tensor) -> Layer:
+        """This layer followed by ``y -> factor * y + shift`` per output channel (folded batch norm)."""
+        weight = self.weight * factor.view(-1, *[1] * (self.weight.ndim - 1))
+        return self.like(weight, shift if self.bias is None else self.bias * factor + shift)
+
+
+class LinearLayer(Layer):
+    """A linear layer on the last axis; ``weight`` is ``(out, in)``."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self.weight, self.bias = weight, bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def apply(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight)
+
+    def transposed(self, y: Tensor, size: Sequence[int]) -> Tensor:
+        return y @ self.weight
+
+    def like(self, weight: Tensor, bias: Tensor | None = None) -> LinearLayer:
+        return LinearLayer(weight, bias)
+
+
+class ConvLayer(Layer):
+    """A 2-d convolution with zero padding; ``weight`` is ``(out, in/groups, kh, kw)``.
+
+    Weights are kept in channels-last order, which oneDNN and cuDNN run fastest.
+    ``padding`` is ``(h, w)``, or "same" for TensorFlow's padding, which depends on the input's size.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int] | str,
+        dilation: tuple[int, int],
+        groups: int,
+    ) -> None:
+        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.bias = bias
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+
+    @classmethod
+    def of(cls, module: nn.Conv2d) -> ConvLayer:
+        stride, dilation = _pair(module.stride), _pair(module.dilation)
+        padding: tuple[int, int] | str
+        if type(module).__name__ == "Conv2dSame" or module.padding == "same":
+            padding = "same"
+        elif isinstance(module.padding, str):  # "valid"
+            padding = (0, 0)
+        else:
+            padding = _pair(module.padding)
+        bias = None if module.bias is None else module.bias.detach()
+        return cls(module.weight.detach(), bias, stride, padding, dilation, module.groups)
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        return self.weight.shape[2], self.weight.shape[3]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._convolve(x, self.bias)
+
+    def apply(self, x: Tensor) -> Tensor:
+        return self._convolve(x, None)
+
+    def _convolve(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        before, after = self.margins(x.shape[2:])
+        if before != after:
+            x = F.pad(x, (before[1], after[1], before[0], after[0]))
+            before = (0, 0)
+        return F.conv2d(x, self.weight, bias, self.stride, before, self.dilation, self.groups)
+
+    def transposed(self, y: Tensor, size: Sequence[int]) -> Tensor:
+        before, after = self.margins(size)
+        crop = before if before == after else (0, 0)
+        padded = [n + b + a - 2 * c for n, b, a, c in zip(size, before, after, crop, strict=True)]
+        reached = [
+            (n - 1) * s - 2 * c + d * (k - 1) + 1
+            for n, s, c, d, k in zip(
+                y.shape[2:], self.stride, crop, self.dilation, self.kernel, strict=True
+            )
+        ]
+        rest = [n - r for n, r in zip(padded, reached, strict=True)]
+        x = F.conv_transpose2d(
+            y, self.weight, None, self.stride, crop, rest, self.groups, self.dilation
+        )
+        if before == after:
+            return x
+        return x[:, :, before[0] : before[0] + size[0], before[1] : before[1] + size[1]]
+
+    def margins(self, size: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Rows and columns of zeros ``(before, after)`` around an input of this spatial size."""
+        if not isinstance(self.padding, str):
+            return self.padding, self.padding
+        totals = [
+            max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
+            for n, s, d, k in zip(size, self.stride, self.dilation, self.kernel, strict=True)
+        ]
+        before = (totals[0] // 2, totals[1] // 2)
+        return before, (totals[0] - before[0], totals[1] - before[1])
+
+    def like(self, weight: Tensor, bias: Tensor | None = None) -> ConvLayer:
+        return ConvLayer(weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

@@ -1,0 +1,275 @@
+"""The execution plan: which steps the signal passes, where it starts and where it ends."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, fx, nn
+
+from .build import Builder, Step
+from .compose import compose_bottlenecks
+from .layers import LinearLayer
+from .links import Link
+from .operations import Activated, Add, Affine, BatchNorm, Concat, Elementwise, Fixed, excitation
+from .trace import UnsupportedOperation
+
+Residual = Literal["positive", "signed"]
+Bottlenecks = Literal["positive", "excitatory", "composed"]
+Gates = Literal["refuse", "constant"]
+
+_TRIAL_SIZE = 224  # grids are named for this input size, as in the paper
+
+
+class Run:
+    """Values, excitations and links of one forward pass."""
+
+    def __init__(self) -> None:
+        self.output: Tensor
+        self.excitations: dict[Step, Tensor] = {}
+        self.links: dict[Step, Link] = {}
+
+
+class Plan:
+    """The steps of a model and the part of them between the target and the class scores.
+
+    Attributes
+    ----------
+    path
+        Steps the signal passes, in forward order, from above the target to the class scores.
+    ends
+        Where the signal stops: the target, or the non-negative sources of a linear target whose bottleneck is composed.
+    classifier, features
+        The last layer with weights, in which the contrast is taken, and the step it reads.
+    linear_head
+        The classifier's layer if it is a linear layer and the last step, else None.
+    carriers
+        Path and ends: whatever arrives elsewhere is lost.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        target: str | None,
+        resolution: int | None,
+        residual: Residual,
+        bottlenecks: Bottlenecks,
+        gates: Gates,
+    ) -> None:
+        builder = Builder(model, gates)
+        node = None if target is None else _find(target, builder)
+        self.output = builder.build(node)
+        self.steps = builder.steps
+        self._between: list[Step] = []
+        if node is None:
+            target_step = self._choose(model, resolution or 14)
+        else:
+            target_step = builder.step_of[node]
+        self.target = target or target_step.name
+        self._between = self._steps_above(target_step)
+        self._refuse_unsupported(gates)
+        for step in self.steps:
+            is_gate = isinstance(
+                step.operation, Elementwise
+            )  # the signal goes to the gated value alone
+            step.sources = step.inputs[:1] if is_gate else list(step.inputs)
+        self._treat_linear_values(residual, bottlenecks)
+        self.classifier = self._find_classifier()
+        self.ends = [target_step]
+        if bottlenecks == "composed":
+            composable = [step for step in self._between if step is not self.classifier]
+            self.ends = compose_bottlenecks(composable, target_step)
+        (self.features,) = self.classifier.sources
+        layer = (
+            self.classifier.operation.layer
+            if isinstance(self.classifier.operation, Affine)
+            else None
+        )
+        self.linear_head = (
+            layer if self.classifier is self.output and isinstance(layer, LinearLayer) else None
+        )
+        self.path = self._reached()
+        self.carriers = {*self.path, *self.ends}
+        start = self._between.index(self.classifier)
+        self.above_classifier = [step for step in self.path if step in self._between[start + 1 :]]
+        self.below_classifier = [step for step in self.path if step in self._between[:start]]
+
+    def _steps_above(self, target: Step) -> list[Step]:
+        """Steps that the target feeds and that feed the output, in forward order."""
+        above = {target}
+        for step in self.steps:
+            if any(before in above for before in step.inputs):
+                above.add(step)
+        needed = {self.output}
+        for step in reversed(self.steps):
+            if step in needed:
+                needed.update(step.inputs)
+        return [step for step in self.steps if step in above & needed and step is not target]
+
+    def _refuse_unsupported(self, gates: Gates) -> None:
+        if not self._between:
+            raise UnsupportedOperation(
+                f"target {self.target!r} does not feed the class scores; choose a layer below them"
+            )
+        unknown = [step for step in self._between if step.operation is None]
+        if not unknown:
+            return
+        what = ", ".join(f"{step.name} ({_describe(step)})" for step in unknown[:5])
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        remedy = "choose a target above them, or a network of supported layers"
+        if gates == "refuse" and all("mul" in step.name.rsplit(".", 1)[-1] for step in unknown):
+            remedy = "pass gates='constant' to treat squeeze-and-excitation gates as fixed scales (an approximation)"
+        raise UnsupportedOperation(
+            f"excitation cannot pass {what}{more}, between target {self.target!r} and the class scores: {remedy}"
+        )
+
+    def _treat_linear_values(self, residual: Residual, bottlenecks: Bottlenecks) -> None:
+        consumers: dict[Step, list[Step]] = {}
+        for step in self._between:
+            for before in step.inputs:
+                consumers.setdefault(before, []).append(step)
+        normed: set[Step] = set()  # values whose next word is a batch norm of their own
+        for step in reversed(self._between):
+            for user in consumers.get(step, ()):
+                if isinstance(user.operation, BatchNorm) or (
+                    user in normed and isinstance(user.operation, Concat | Fixed)
+                ):
+                    normed.add(step)
+            operation = step.operation
+            if not isinstance(operation, Activated) or operation.activation is not None:
+                continue
+            users = [user.operation for user in consumers.get(step, ())]
+            if residual == "signed" and users and all(isinstance(user, Add) for user in users):
+                operation.linear = "signed"
+            elif step in normed or bottlenecks == "excitatory":
+                operation.linear = "excitatory"
+
+    def _reached(self) -> list[Step]:
+        """Steps the signal passes; a linear head is left out, as only the rows of asked words are read."""
+        reached = {self.features if self.linear_head is not None else self.output}
+        for step in reversed(self._between):
+            if step in reached and step not in self.ends:
+                reached.update(step.sources)
+        return [step for step in self._between if step in reached and step not in self.ends]
+
+    def _find_classifier(self) -> Step:
+        step = self.output
+        while not isinstance(step.operation, Affine):
+            if len(step.sources) != 1 or step not in self._between:
+                raise UnsupportedOperation(
+                    f"no single layer gives the class scores (reached {step.name} from the output); end the model in one convolution or linear layer"
+                )
+            step = step.sources[0]
+        if step not in self._between:
+            raise UnsupportedOperation(
+                f"target {self.target!r} is not below the classifier {step.name!r}; choose an earlier layer"
+            )
+        return step
+
+    def _choose(self, model: nn.Module, resolution: int) -> Step:
+        """The layer whose grid is nearest to `resolution` squared for a 224x224 input.
+
+        Only layers that all signal passes are candidates; of these the first pooling layer (pool4 of VGG16, pool3 of
+        GoogLeNet, as in the paper), else the last layer of that grid (layer3 of a ResNet).
+        """
+        parameter = next(model.parameters())
+        image = torch.zeros(
+            1, 3, _TRIAL_SIZE, _TRIAL_SIZE, device=parameter.device, dtype=parameter.dtype
+        )
+        grids: dict[Step, int] = {}
+        self.run(image, grids)
+        cuts = [step for step in _cuts(self.steps, self.output) if grids.get(step, 1) > 1]
+        if not cuts:
+            raise UnsupportedOperation(
+                f"{type(model).__name__}: no layer has a grid that all signal passes; name a target"
+            )
+        nearest = min((grids[step] for step in cuts), key=lambda grid: abs(grid - resolution))
+        layers = [step for step in cuts if grids[step] == nearest]
+        pools = [
+            step for step in layers if type(step.operation).__name__ in ("MaxPool", "AveragePool")
+        ]
+        return pools[0] if pools else layers[-1]
+
+    def run(self, images: Tensor, grids: dict[Step, int] | None = None) -> Run:
+        """One forward pass; links and excitations are kept for the steps the signal passes."""
+        run = Run()
+        path = set(self.path) if self._between else set()
+        keep = (
+            {self.features, *(source for step in path for source in step.sources)}
+            if path
+            else set()
+        )
+        uses: dict[Step, int] = {}
+        for step in self.steps:
+            for before in step.dependencies():
+                uses[before] = uses.get(before, 0) + 1
+        values: dict[Step, Tensor] = {}
+        for step in self.steps:
+            operation = step.operation
+            if step.function is None and operation is None:
+                value = images
+            elif operation is None or (isinstance(operation, Fixed) and step.args):
+                value, operation = _call(step, values)
+            if operation is not None and step in path:
+                excitations = [run.excitations[source] for source in step.sources]
+                value, run.excitations[step], run.links[step] = operation.connect(
+                    [values[before] for before in step.inputs], excitations
+                )
+            elif operation is not None:
+                value = operation.forward(*(values[before] for before in step.inputs))
+            if step in keep and step not in path:
+                run.excitations[step] = excitation(value, step.bound)
+            if grids is not None and isinstance(value, Tensor) and value.ndim == 4:
+                grids[step] = min(value.shape[2:])
+            values[step] = value
+            for before in step.dependencies():
+                uses[before] -= 1
+                if not uses[before]:
+                    values.pop(before, None)
+            if step is self.output:
+                break
+        run.output = value
+        return run
+
+
+def _call(step: Step, values: dict[Step, Tensor]) -> tuple[Tensor, Fixed | None]:
+    """Run a step that is a plain function, or bind its sizes to make it a `Fixed` operation."""
+    args, kwargs = fx.node.map_aggregate(
+        (step.args, step.kwargs), lambda a: values[a] if isinstance(a, Step) else a
+    )
+    function = step.function
+    assert function is not None
+    if step.operation is None:
+        return function(*args, **kwargs), None
+    return args[0], Fixed(lambda x: function(x, *args[1:], **kwargs))
+
+
+def _find(target: str, builder: Builder) -> fx.Node:
+    if target not in builder.ends:
+        near = difflib.get_close_matches(target, builder.ends, n=3, cutoff=0.3)
+        raise UnsupportedOperation(
+            f"no layer {target!r} in the model; did you mean {', '.join(near) or 'one of named_modules()'}?"
+        )
+    return builder.ends[target]
+
+
+def _cuts(steps: Sequence[Step], output: Step) -> list[Step]:
+    """Steps that no connection jumps over: all signal passes each of them."""
+    order = {step: i for i, step in enumerate(step for step in steps if not step.scalar)}
+    furthest, cuts = 0, []
+    for step, i in order.items():
+        if furthest <= i and step is not output:
+            cuts.append(step)
+        ends = [order[user] for user in order if step in user.inputs]
+        furthest = max([furthest, *ends])
+    return cuts
+
+
+def _describe(step: Step) -> str:
+    function = step.function
+    if isinstance(function, nn.Module):
+        return type(function).__name__
+    name = getattr(function, "__name__", "")
+    return name if name and name != "<lambda>" else step.name.rsplit(".", 1)[-1]
