@@ -1,0 +1,163 @@
+"""Stage `attend`: where a classifier sees each word in photos."""
+
+import json
+import re
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from data_prep.errors import UserError
+from data_prep.images import list_images, open_image
+from grounding.classifier import Attention, Method, TagClassifier
+from grounding.drawing import contact_row, contact_sheet, overlay
+from grounding.words import caption_words, resolve
+from pipeline.stage import device, finish, is_finished, start
+
+SHEET_PHOTOS = 40  # on the contact sheet; every photo has its own pictures besides
+
+
+def run(config: DictConfig) -> None:
+    """Write attention maps, and pictures of them, for every photo and word.
+
+    One photo's files go straight into `out`; of several each has a folder there. Photos that
+    cannot be read are told, and listed in `rejects.jsonl`.
+
+    Raises
+    ------
+    UserError
+        A key is unusable, a word is not in the vocabulary, or no photo could be read.
+    """
+    if is_finished(config):
+        return
+    began = time.perf_counter()
+    Image.MAX_IMAGE_PIXELS = None  # max_pixels is the limit here, not Pillow's own
+    paths = list_images(_strings(config.image))
+    if config.method not in get_args(Method):
+        raise UserError(f"method={config.method}: give one of {', '.join(get_args(Method))}")
+    classifier = TagClassifier.pretrained(**config.model, device=device(config))
+    words = _words(config, classifier)
+    classifier.engine(config.target, config.resolution)  # a net it cannot treat is told at once
+    out = start(config, paths)
+    names = ["."] if len(paths) == 1 else safe_names(path.stem for path in paths)
+
+    console = Console(stderr=True)
+    photos: list[dict[str, Any]] = []
+    rejects: list[dict[str, str]] = []
+    rows: list[Image.Image] = []
+    for path, name in track(
+        list(zip(paths, names, strict=True)),
+        "Photos",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ):
+        try:
+            image = open_image(path, config.max_pixels)
+        except UserError as error:
+            rejects.append({"image": str(path), "reason": str(error).removeprefix(f"{path}: ")})
+            console.print(f"rejected: {error}", markup=False, highlight=False, soft_wrap=True)
+            continue
+        attention = classifier.attention(
+            image,
+            words,
+            method=config.method,
+            short_side=config.short_side,
+            target=config.target,
+            resolution=config.resolution,
+        )
+        _write(out / name, image, attention.maps)
+        photos.append(
+            {"image": str(path), "folder": name, "size": image.size, **_measured(attention)}
+        )
+        if len(rows) < SHEET_PHOTOS:
+            rows.append(contact_row(image, attention.maps))
+        scores = ", ".join(f"{word} {score:.2g}" for word, score in attention.scores.items())
+        print(f"{path.name}: {scores}")
+
+    if rejects:
+        lines = "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in rejects)
+        (out / "rejects.jsonl").write_text(lines, encoding="utf-8")
+    if not photos:
+        raise UserError(f"image={config.image}: none of {len(paths)} files is a usable photo")
+    contact_sheet(rows).save(out / "contact_sheet.png")
+    metrics = {
+        "photos": photos,
+        "done": len(photos),
+        "rejected": Counter(reject["reason"] for reject in rejects),
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    finish(out, metrics)
+    print(f"{len(photos)} done, {len(rejects)} rejected; pictures: {out / 'contact_sheet.png'}")
+
+
+def safe_names(texts: Iterable[str]) -> list[str]:
+    """Turn texts into names for files: no separators, no two alike on any file system."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for text in texts:
+        base = re.sub(r"[^\w-]+", "_", text).strip("_")[:80] or "unnamed"
+        name, count = base, 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{base}_{count}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _strings(value: Any) -> list[str]:
+    """Give the values of a key that may hold one value or a list of them."""
+    values = list(value) if OmegaConf.is_list(value) else [value]
+    return [str(one) for one in values if one is not None]
+
+
+def _words(config: DictConfig, classifier: TagClassifier) -> list[str]:
+    if (config.words is None) == (config.caption is None):
+        raise UserError('give either words=[cat,espresso] or caption="A cat drinks espresso"')
+    if config.caption is None:
+        words = list(dict.fromkeys(_strings(config.words)))
+        for word in words:
+            resolve(word, classifier.vocabulary)
+    else:
+        words = caption_words(str(config.caption), classifier.vocabulary)
+    if not words:
+        raise UserError("words= or caption= holds no word of the vocabulary; name what to look for")
+    return words
+
+
+def _write(folder: Path, image: Image.Image, maps: Mapping[str, np.ndarray]) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, attention in zip(safe_names(maps), maps.values(), strict=True):
+        picture = overlay(image, attention)
+        picture.save(folder / f"overlay_{name}.png", compress_level=1)  # 6: +4 s per 12 megapixels
+    # np.savez takes the words as keyword arguments, so that "file" could not be one.
+    with zipfile.ZipFile(folder / "attention.npz", "w") as archive:
+        for word, attention in maps.items():
+            with archive.open(f"{word}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, attention)
+
+
+def _measured(attention: Attention) -> dict[str, Any]:
+    return {
+        "target": attention.target,
+        "seconds": round(attention.seconds, 4),
+        "words": {
+            match.word: {
+                "classes": match.names,
+                "indices": match.classes,
+                "how": match.how,
+                "score": attention.scores[match.word],
+                "leak": attention.leak[match.word],
+            }
+            for match in attention.matches
+        },
+    }
