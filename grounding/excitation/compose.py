@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .build import Step
-from .layers import ConvLayer, Layer
+from .layers import ConvLayer
 from .operations import Add, Affine
 
 Term = tuple[Step, ConvLayer | None]  # None: the identity
@@ -27,7 +27,7 @@ def compose_bottlenecks(steps: list[Step], target: Step) -> list[Step]:
         operation = step.operation
         if not isinstance(operation, Affine) or not step.inputs[0].is_linear:
             continue
-        if isinstance(operation.layer, ConvLayer) and _is_pointwise(operation.layer):
+        if isinstance(operation.layer, ConvLayer) and operation.layer.is_pointwise:
             terms = _terms(step.inputs[0])
             step.sources = [source for source, _ in terms]
             operation.paths = [_after(operation.layer, inner).excitatory() for _, inner in terms]
@@ -47,7 +47,7 @@ def _terms(step: Step) -> list[Term]:
         return [(step, None)]
     if not step.inputs[0].is_linear:
         return [(step.inputs[0], layer)]
-    if not _is_pointwise(layer):
+    if not layer.is_pointwise:
         return [(step, None)]
     return [(source, _after(layer, inner)) for source, inner in _terms(step.inputs[0])]
 
@@ -58,13 +58,3 @@ def _after(outer: ConvLayer, inner: ConvLayer | None) -> ConvLayer:
         return outer
     product: Tensor = torch.einsum("oc,cikl->oikl", outer.weight[:, :, 0, 0], inner.weight)
     return inner.like(product)
-
-
-def _is_pointwise(layer: Layer) -> bool:
-    return (
-        isinstance(layer, ConvLayer)
-        and layer.kernel == (1, 1)
-        and layer.stride == (1, 1)
-        and layer.groups == 1
-        and layer.margins((1, 1)) == ((0, 0), (0, 0))
-    )

@@ -25,8 +25,8 @@ class Layer(ABC):
         """``W x``."""
 
     @abstractmethod
-    def transposed(self, y: Tensor, size: Sequence[int]) -> Tensor:
-        """``Wᵀ y`` for an input of spatial size ``(H, W)``."""
+    def transposed(self, y: Tensor, size: Sequence[int], onto: Tensor | None = None) -> Tensor:
+        """``Wᵀ y`` for an input of spatial size ``(H, W)``, added in place to `onto` if given."""
 
     @abstractmethod
     def like(self, weight: Tensor, bias: Tensor | None = None) -> Layer:
@@ -58,8 +58,8 @@ class LinearLayer(Layer):
     def apply(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight)
 
-    def transposed(self, y: Tensor, size: Sequence[int]) -> Tensor:
-        return y @ self.weight
+    def transposed(self, y: Tensor, size: Sequence[int], onto: Tensor | None = None) -> Tensor:
+        return y @ self.weight if onto is None else onto.addmm_(y, self.weight)
 
     def like(self, weight: Tensor, bias: Tensor | None = None) -> LinearLayer:
         return LinearLayer(weight, bias)
@@ -102,6 +102,16 @@ class ConvLayer(Layer):
     def kernel(self) -> tuple[int, int]:
         return self.weight.shape[2], self.weight.shape[3]
 
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether the layer is a matrix product at every position by itself."""
+        return (
+            self.kernel == (1, 1)
+            and self.stride == (1, 1)
+            and self.groups == 1
+            and self.padding in ((0, 0), "same")
+        )
+
     def forward(self, x: Tensor) -> Tensor:
         return self._convolve(x, self.bias)
 
@@ -109,27 +119,40 @@ class ConvLayer(Layer):
         return self._convolve(x, None)
 
     def _convolve(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        if self.is_pointwise:  # a matrix product beats the convolution kernels
+            product = F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), bias)
+            return product.permute(0, 3, 1, 2)
         before, after = self.margins(x.shape[2:])
         if before != after:
             x = F.pad(x, (before[1], after[1], before[0], after[0]))
             before = (0, 0)
         return F.conv2d(x, self.weight, bias, self.stride, before, self.dilation, self.groups)
 
-    def transposed(self, y: Tensor, size: Sequence[int]) -> Tensor:
+    def transposed(self, y: Tensor, size: Sequence[int], onto: Tensor | None = None) -> Tensor:
+        if not self.is_pointwise:
+            x = self._transposed_convolution(y, size)
+            return x if onto is None else onto.add_(x)
+        y = y.permute(0, 2, 3, 1)
+        if onto is None:
+            return (y @ self.weight.flatten(1)).permute(0, 3, 1, 2)
+        sums = onto.permute(0, 2, 3, 1)
+        if not sums.is_contiguous():
+            return onto.add_((y @ self.weight.flatten(1)).permute(0, 3, 1, 2))
+        sums.flatten(0, 2).addmm_(y.flatten(0, 2), self.weight.flatten(1))
+        return onto
+
+    def _transposed_convolution(self, y: Tensor, size: Sequence[int]) -> Tensor:
         before, after = self.margins(size)
-        crop = before if before == after else (0, 0)
-        padded = [n + b + a - 2 * c for n, b, a, c in zip(size, before, after, crop, strict=True)]
-        reached = [
-            (n - 1) * s - 2 * c + d * (k - 1) + 1
-            for n, s, c, d, k in zip(
-                y.shape[2:], self.stride, crop, self.dilation, self.kernel, strict=True
-            )
-        ]
-        rest = [n - r for n, r in zip(padded, reached, strict=True)]
+        symmetric = before == after
+        crop = before if symmetric else (0, 0)
+        whole = [n if symmetric else n + b + a for n, b, a in zip(size, before, after, strict=True)]
+        spans = zip(y.shape[2:], self.stride, crop, self.dilation, self.kernel, strict=True)
+        reached = [(n - 1) * s - 2 * c + d * (k - 1) + 1 for n, s, c, d, k in spans]
+        rest = [n - r for n, r in zip(whole, reached, strict=True)]
         x = F.conv_transpose2d(
             y, self.weight, None, self.stride, crop, rest, self.groups, self.dilation
         )
-        if before == after:
+        if symmetric:
             return x
         return x[:, :, before[0] : before[0] + size[0], before[1] : before[1] + size[1]]
 

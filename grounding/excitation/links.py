@@ -13,6 +13,7 @@ Signals have the batch of images and the words folded into the first axis, image
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -40,12 +41,24 @@ def scale(signal: Tensor, factor: Tensor) -> Tensor:
     return (signal.unflatten(0, (len(factor), words)) * factor.unsqueeze(1)).flatten(0, 1)
 
 
+Sums = Sequence[Tensor | None]
+"""For each input, potentials that arrived there before and may be added to in place, or None."""
+
+
 class Link(ABC):
     """The excitatory connections of one executed operation."""
 
     @abstractmethod
     def down(self, z: Tensor) -> list[Tensor]:
         """Potentials at each input, given those at the output."""
+
+    def down_onto(self, z: Tensor, sums: Sums) -> tuple[list[Tensor], bool]:
+        """`down` added to `sums`, and whether the results are new memory that may be added to."""
+        parts = self.down(z)
+        totals = [
+            p if s is None else s.add_(p) for p, s in zip(parts, sums, strict=True)
+        ]
+        return totals, False
 
     @abstractmethod
     def up(self, vs: Sequence[Tensor | None]) -> Tensor:
@@ -76,10 +89,12 @@ class AffineLink(Link):
         return sum(self.factor[0].numel() * layer.weight[0].numel() for layer in self.layers)
 
     def down(self, z: Tensor) -> list[Tensor]:
+        return self.down_onto(z, [None] * len(self.layers))[0]
+
+    def down_onto(self, z: Tensor, sums: Sums) -> tuple[list[Tensor], bool]:
         y = scale(z, self.factor)
-        return [
-            layer.transposed(y, size) for layer, size in zip(self.layers, self.sizes, strict=True)
-        ]
+        paths = zip(self.layers, self.sizes, sums, strict=True)
+        return [layer.transposed(y, size, onto) for layer, size, onto in paths], True
 
     def up(self, vs: Sequence[Tensor | None]) -> Tensor:
         sums = [layer.apply(v) for layer, v in zip(self.layers, vs, strict=True) if v is not None]
@@ -144,28 +159,33 @@ class FlattenLink(Link):
 
 
 class MaxPoolLink(Link):
-    """Max pooling: the signal follows the argmax (the first in reading order on ties)."""
+    """Max pooling: the signal follows the argmax (the first in reading order on ties).
+
+    Channels are innermost in memory, so winners are flat positions in ``H x W x C``.
+    """
 
     def __init__(self, indices: Tensor, size: Sequence[int]) -> None:
-        self.indices = indices  # (N, C, h, w), flat positions in the H x W input plane
-        self.size = size
+        channels = indices.shape[1]
+        winners = indices.permute(0, 2, 3, 1) * channels
+        winners = winners + torch.arange(channels, device=indices.device)
+        self.winners = winners.flatten(1).unsqueeze(1)  # (N, 1, h*w*C)
+        self.before = (*size, channels)
+        self.after = (*indices.shape[2:], channels)
 
     def down(self, z: Tensor) -> list[Tensor]:
-        height, width = self.size
-        indices = self._per_word(z)
-        planes = z.new_zeros(*z.shape[:2], height * width)
-        planes.scatter_add_(2, indices.flatten(2), z.flatten(2))
-        return [planes.unflatten(2, (height, width))]
+        images = len(self.winners)
+        signal = z.permute(0, 2, 3, 1).reshape(images, len(z) // images, -1)
+        planes = z.new_zeros(*signal.shape[:2], math.prod(self.before))
+        planes.scatter_add_(2, self.winners.expand(signal.shape), signal)
+        return [planes.view(len(z), *self.before).permute(0, 3, 1, 2)]
 
     def up(self, vs: Sequence[Tensor | None]) -> Tensor:
         (v,) = vs
         assert v is not None
-        indices = self._per_word(v)
-        return v.flatten(2).gather(2, indices.flatten(2)).view(indices.shape)
-
-    def _per_word(self, signal: Tensor) -> Tensor:
-        words = len(signal) // len(self.indices)
-        return self.indices.unsqueeze(1).expand(-1, words, -1, -1, -1).flatten(0, 1)
+        images = len(self.winners)
+        signal = v.permute(0, 2, 3, 1).reshape(images, len(v) // images, -1)
+        won = signal.gather(2, self.winners.expand(-1, signal.shape[1], -1))
+        return won.view(len(v), *self.after).permute(0, 3, 1, 2)
 
 
 class ConcatLink(Link):

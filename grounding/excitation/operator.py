@@ -195,19 +195,17 @@ def recolour(signal: Tensor, images: int, support: Support, old: Period, new: Pe
         return signal
     if signal.ndim != 4:
         raise AssertionError("only images are coloured")
-    rows, columns = (
-        _owners(support.rows, new[0]),
-        _owners(support.columns, new[1]),
-    )  # (period, H), (period, W)
+    rows, columns = _owners(support.rows, new[0]), _owners(support.columns, new[1])
+    _, channels, height, width = signal.shape
     colour = (rows % old[0])[:, None, :, None] * old[1] + (columns % old[1])[None, :, None, :]
+    cell = (colour * height + torch.arange(height)[:, None]) * width + torch.arange(width)
+    nobody = old[0] * old[1] * height * width
     owned = (rows >= 0)[:, None, :, None] & (columns >= 0)[None, :, None, :]
-    colour, owned = colour.flatten(0, 1).to(signal.device), owned.flatten(0, 1).to(signal.device)
-    height, width = signal.shape[2:]
-    cells = signal.unflatten(0, (images, -1)).permute(0, 1, 3, 4, 2)  # (N, colours, H, W, C)
-    y = torch.arange(height, device=signal.device)[:, None]
-    x = torch.arange(width, device=signal.device)
-    spread = cells[:, colour, y, x] * owned.unsqueeze(3)
-    return spread.flatten(0, 1).permute(0, 3, 1, 2)
+    cell = torch.where(owned, cell, nobody).flatten().to(signal.device)
+    cells = signal.permute(0, 2, 3, 1).reshape(images, nobody, channels)
+    cells = torch.cat([cells, cells.new_zeros(images, 1, channels)], 1)
+    spread = cells.index_select(1, cell)
+    return spread.view(-1, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _owners(spread: Tensor, period: int) -> Tensor:

@@ -94,7 +94,8 @@ class State:
         It died at neurons without excitatory input (or went round a target that not all signal passes).
         """
         kept = self._upward({end: self._run.excitations[end] for end in self._plan.ends}, 1)
-        return 1 - self._answers(self._checked(words), kept, contrastive=False).squeeze(2)
+        kept = self._answers(self._checked(words), kept, contrastive=False).squeeze(2)
+        return (1 - kept).clamp(0, 1)
 
     @torch.no_grad()
     def operator(self) -> Tensor:
@@ -284,13 +285,22 @@ class State:
 
     def _walk(self, signals: dict[Step, Tensor], steps: Sequence[Step]) -> dict[Step, Tensor]:
         """Run signals down through `steps`; what arrived below them."""
+        owned: set[Step] = set()  # sums in memory of their own
         for step in reversed(steps):
             if step not in signals:
                 continue
             z = signals.pop(step)
-            for source, part in zip(step.sources, self._run.links[step].down(z), strict=True):
-                if source in self._plan.carriers:
-                    signals[source] = signals[source] + part if source in signals else part
+            sums = [signals[source] if source in owned else None for source in step.sources]
+            parts, fresh = self._run.links[step].down_onto(z, sums)
+            for source, part in zip(step.sources, parts, strict=True):
+                if source not in self._plan.carriers:
+                    continue
+                if source in signals and source not in owned:
+                    part = signals[source] + part
+                    owned.add(source)
+                elif fresh:
+                    owned.add(source)
+                signals[source] = part
         return signals
 
     def _upward(self, asked: dict[Step, Tensor], questions: int) -> Tensor:
