@@ -63,6 +63,8 @@ def run(config: DictConfig) -> None:
         try:
             image = open_image(path, config.max_pixels)
         except UserError as error:
+            if len(paths) == 1:
+                raise
             rejects.append({"image": str(path), "reason": str(error).removeprefix(f"{path}: ")})
             console.print(f"rejected: {error}", markup=False, highlight=False, soft_wrap=True)
             continue
