@@ -184,7 +184,10 @@ class MaxPoolLink(Link):
         assert v is not None
         images = len(self.winners)
         signal = v.permute(0, 2, 3, 1).reshape(images, len(v) // images, -1)
-        won = signal.gather(2, self.winners.expand(-1, signal.shape[1], -1))
+        if images == 1:  # several times faster than gather
+            won = signal.index_select(2, self.winners.flatten())
+        else:
+            won = signal.gather(2, self.winners.expand(-1, signal.shape[1], -1))
         return won.view(len(v), *self.after).permute(0, 3, 1, 2)
 
 

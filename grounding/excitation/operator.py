@@ -199,12 +199,11 @@ def recolour(signal: Tensor, images: int, support: Support, old: Period, new: Pe
     _, channels, height, width = signal.shape
     colour = (rows % old[0])[:, None, :, None] * old[1] + (columns % old[1])[None, :, None, :]
     cell = (colour * height + torch.arange(height)[:, None]) * width + torch.arange(width)
-    nobody = old[0] * old[1] * height * width
     owned = (rows >= 0)[:, None, :, None] & (columns >= 0)[None, :, None, :]
-    cell = torch.where(owned, cell, nobody).flatten().to(signal.device)
-    cells = signal.permute(0, 2, 3, 1).reshape(images, nobody, channels)
-    cells = torch.cat([cells, cells.new_zeros(images, 1, channels)], 1)
-    spread = cells.index_select(1, cell)
+    cell = torch.where(owned, cell, 0).flatten().to(signal.device)
+    nobodys = (~owned).flatten().nonzero().flatten().to(signal.device)
+    cells = signal.permute(0, 2, 3, 1).reshape(images, -1, channels)
+    spread = cells.index_select(1, cell).index_fill_(1, nobodys, 0)
     return spread.view(-1, height, width, channels).permute(0, 3, 1, 2)
 
 
