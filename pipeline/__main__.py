@@ -12,6 +12,7 @@ import hydra
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from PIL import Image
 
 from data_prep.errors import UserError
 
@@ -20,6 +21,7 @@ def main() -> int:
     """Run the stage that the command line names and return the exit status."""
     show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, over many lines
+    Image.MAX_IMAGE_PIXELS = None  # the key max_pixels is the limit, not Pillow's own
     try:
         for config in _read_configs():
             if config.stage is None:

@@ -39,7 +39,6 @@ def run(config: DictConfig) -> None:
     if is_finished(config):
         return
     began = time.perf_counter()
-    Image.MAX_IMAGE_PIXELS = None  # max_pixels is the limit here, not Pillow's own
     paths = list_images(_strings(config.image))
     if config.method not in get_args(Method):
         raise UserError(f"method={config.method}: give one of {', '.join(get_args(Method))}")

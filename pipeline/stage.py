@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from data_prep.errors import UserError
 
+VERSION = version("tag2box")
 CONFIG, METRICS, DONE = "config.yaml", "metrics.json", "done.json"
 
 # Keys that say where and how a run is done, not what.
@@ -82,7 +83,7 @@ def finish(out: Path, metrics: dict[str, Any]) -> None:
     """Write the metrics, then the mark that the stage is done."""
     write_json(out / METRICS, metrics)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(out / DONE, {"finished": now, "tag2box": version("tag2box")})
+    write_json(out / DONE, {"finished": now, "tag2box": VERSION})
 
 
 def write_json(path: Path, content: Any) -> None:
