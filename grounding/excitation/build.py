@@ -64,11 +64,8 @@ class Step:
         return isinstance(self.operation, Affine | Add) and self.operation.activation is None
 
     def dependencies(self) -> list[Step]:
-        found = list(self.inputs)
-        fx.node.map_aggregate(
-            (self.args, self.kwargs), lambda a: found.append(a) if isinstance(a, Step) else None
-        )
-        return found
+        """Every step whose value this one reads; a step may appear twice."""
+        return [*self.inputs, *_steps_in((self.args, self.kwargs))]
 
 
 class Builder:
@@ -130,7 +127,7 @@ class Builder:
         args, kwargs = self._resolve(node.args), self._resolve(node.kwargs)
         function = _function(node)
         plain = Step(name, None, [], function, args, kwargs)
-        data = _data_steps((args, kwargs))
+        data = [step for step in _steps_in((args, kwargs)) if not step.scalar]
         if not data or is_scalar_call(call, args[1] if len(args) > 1 else None):
             plain.scalar = True
             return plain
@@ -157,7 +154,7 @@ class Builder:
         if before.function is not None and before.operation is None and call == "getitem":
             return _slice_of(before, plain)
         settings = (plain.args[1:], plain.kwargs)
-        if not _has_steps(settings):
+        if not _steps_in(settings):
             operation = function_operation(call, function, *settings)
             step = self._with(operation, node, plain.name, before, protected)
             if step is not None:
@@ -201,7 +198,9 @@ class Builder:
         return Step(name, found, [before])
 
     def _resolve(self, tree: Any) -> Any:
-        return fx.node.map_arg(tree, lambda node: self.step_of[node])
+        """The arguments of a node with steps in place of nodes."""
+        step_of: Any = lambda a: self.step_of[a] if isinstance(a, fx.Node) else a  # noqa: E731
+        return fx.node.map_aggregate(tree, step_of)
 
 
 def _function(node: fx.Node) -> Callable[..., Any]:
@@ -213,18 +212,10 @@ def _function(node: fx.Node) -> Callable[..., Any]:
     return lambda x, *args, **kwargs: getattr(x, method)(*args, **kwargs)
 
 
-def _data_steps(tree: Any) -> list[Step]:
-    found: list[Step] = []
-    fx.node.map_aggregate(
-        tree, lambda a: found.append(a) if isinstance(a, Step) and not a.scalar else None
-    )
-    return found
-
-
-def _has_steps(tree: Any) -> bool:
+def _steps_in(tree: Any) -> list[Step]:
     found: list[Step] = []
     fx.node.map_aggregate(tree, lambda a: found.append(a) if isinstance(a, Step) else None)
-    return bool(found)
+    return found
 
 
 def _slice_of(parts: Step, plain: Step) -> Step:
@@ -244,13 +235,3 @@ def _value_then_gate(data: list[Step]) -> list[Step]:
         data[1].operation, Elementwise
     )
     return data[::-1] if first_is_gate and data[0].bound == 0 and data[1].bound != 0 else data
-
-
-def resolve_output(step: Step, value: Any) -> Tensor:
-    """The scores tensor, checked."""
-    if not isinstance(value, Tensor) or value.ndim != 2:
-        shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise UnsupportedOperation(
-            f"{step.name}: the model's output must be (N, classes) scores, got {shape}"
-        )
-    return value

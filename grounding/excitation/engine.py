@@ -87,7 +87,7 @@ class ExcitationBackprop:
         with _exact_convolutions():
             run = self._plan.run(layout)
         chunk = self._chunk or (1024 if images.is_cuda else 32)
-        return State(self._plan, run, tuple(images.shape[2:]), chunk)
+        return State(self._plan, run, (images.shape[2], images.shape[3]), chunk)
 
 
 def _exact_convolutions():  # type: ignore[no-untyped-def]

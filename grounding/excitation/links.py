@@ -114,7 +114,7 @@ class FixedLink(Link):
     def down(self, z: Tensor) -> list[Tensor]:
         words = len(z) // len(self.example)
         zeros = torch.zeros_like(self.example)
-        _, transpose = torch.func.vjp(self.operation, zeros)
+        transpose = torch.func.vjp(self.operation, zeros)[1]
         per_word = torch.vmap(lambda signal: transpose(signal)[0], in_dims=1, out_dims=1)
         return [per_word(z.unflatten(0, (len(self.example), words))).flatten(0, 1)]
 

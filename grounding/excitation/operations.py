@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -175,14 +175,14 @@ class Elementwise(Operation):
 class MaxPool(Operation):
     """Max pooling: along the argmax."""
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.settings = settings
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        return F.max_pool2d(inputs[0], **self.settings)  # type: ignore[arg-type]
+        return F.max_pool2d(inputs[0], **self.settings)
 
     def connect(self, values: Sequence[Tensor], excitations: Sequence[Tensor]) -> Connected:
-        value, indices = F.max_pool2d(values[0], return_indices=True, **self.settings)  # type: ignore[arg-type]
+        value, indices = F.max_pool2d(values[0], return_indices=True, **self.settings)
         if excitations[0] is values[0]:
             excited = value
         else:

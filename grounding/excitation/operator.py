@@ -20,7 +20,7 @@ from .links import AffineLink
 from .operations import Affine, AveragePool, Fixed, MaxPool
 from .plan import Plan, Run
 
-_MEMORY = 2**30  # bytes of the largest tensor of one tile of positions
+_MEMORY = 2**28  # bytes of the largest tensor of one tile of positions
 
 Period = tuple[int, int]  # indicators of equal (row mod, column mod) share a colour
 
@@ -55,6 +55,7 @@ class Geometry:
 
     def __init__(self, plan: Plan, run: Run, grid: tuple[int, int]) -> None:
         self.plan, self.grid = plan, grid
+        self.bytes = len(run.output) * run.output.element_size()  # of one number for all images
         self.steps = plan.below_classifier
         self.sizes = {step: tuple(e.shape[1:]) for step, e in run.excitations.items()}
         self.macs = {
@@ -72,22 +73,21 @@ class Geometry:
         """Multiply-adds of one signal running down."""
         return float(sum(self.macs.values()))
 
-    def cost_of_operator(self, rows: slice | None = None) -> float:
-        """Multiply-adds of all colours running up."""
-        tiles = [rows] if rows is not None else self.tiles(1)
+    def cost_of_operator(self) -> float:
+        """Multiply-adds of all colours running up, for each image."""
         total = 0.0
-        for tile in tiles:
+        for tile in self.tiles():
             for step, macs in self.macs.items():
                 height, width = self.supports[step].of_rows(tile).period
                 total += height * width * macs
         return total
 
-    def tiles(self, images: int, element: int = 4) -> list[slice]:
+    def tiles(self) -> list[slice]:
         """Bands of target rows whose largest tensor stays within the memory limit."""
         count = self.grid[0]
         for bands in range(1, count + 1):
             height = -(-count // bands)
-            if bands == count or self._peak(slice(0, height)) * images * element <= _MEMORY:
+            if bands == count or self._peak(slice(0, height)) * self.bytes <= _MEMORY:
                 return [slice(i, min(i + height, count)) for i in range(0, count, height)]
         raise AssertionError("unreachable: a band of one row is always returned")
 
@@ -156,7 +156,7 @@ def build_operator(geometry: Geometry, run: Run, features: Step) -> Tensor:
     images = len(run.output)
     bands = [
         _band(geometry, run, features, rows)
-        for rows in geometry.tiles(images, run.output.element_size())
+        for rows in geometry.tiles()
     ]
     return torch.cat(bands, 1).mT
 

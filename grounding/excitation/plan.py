@@ -230,6 +230,12 @@ class Plan:
                     values.pop(before, None)
             if step is self.output:
                 break
+        if not isinstance(value, Tensor) or value.ndim != 2:
+            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise UnsupportedOperation(
+                f"{self.output.name}: the output must be (N, classes) scores, got {shape}; "
+                "wrap the model in a module that returns the scores alone"
+            )
         run.output = value
         return run
 
