@@ -132,7 +132,7 @@ class Builder:
             plain.scalar = True
             return plain
         plain.inputs = data
-        if call == "cat":
+        if call == "cat" and len(data) == len(args[0]):
             axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
             plain.operation = Concat(axis)
         elif call == "add" and len(data) == len(args) and kwargs.get("alpha", 1) == 1:

@@ -88,6 +88,42 @@ class _Tracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
         self.ends: dict[str, fx.Node] = {}
+        self.trial: dict[fx.Node, Any] = {}  # values for an image of the usual size
+        self.evaluating = False
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """A branch on sizes goes as for a 224x224 image; one on data cannot be traced."""
+        if not _comes_from_sizes(obj.node):
+            return super().to_bool(obj)
+        self.evaluating = True
+        try:
+            return bool(self._evaluate(obj.node))
+        finally:
+            self.evaluating = False
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """Parameters are themselves, not traced, while a branch is evaluated."""
+        if self.evaluating:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def _evaluate(self, node: fx.Node) -> Any:
+        if node not in self.trial:
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), self._evaluate)
+            if node.op == "placeholder":
+                like = next(self.root.parameters())
+                value = torch.zeros(1, 3, 224, 224, device=like.device, dtype=like.dtype)
+            elif node.op == "call_module":
+                value = self.root.get_submodule(str(node.target))(*args, **kwargs)
+            elif node.op == "get_attr":
+                value = constant(self.root, str(node.target))
+            elif node.op == "call_method":
+                value = getattr(args[0], str(node.target))(*args[1:], **kwargs)
+            else:
+                function: Any = node.target
+                value = function(*args, **kwargs)
+            self.trial[node] = value
+        return self.trial[node]
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return (
@@ -101,10 +137,22 @@ class _Tracer(fx.Tracer):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
+        if self.evaluating:
+            return forward(*args, **kwargs)
         out = super().call_module(m, forward, args, kwargs)
         if isinstance(out, fx.Proxy):
             self.ends[self.path_of_module(m)] = out.node
         return out
+
+
+def _comes_from_sizes(node: fx.Node) -> bool:
+    """Whether a value is computed from sizes alone."""
+    if node.op == "call_method" and node.target in ("size", "dim"):
+        return True
+    if node.target is getattr and node.args[1] in ("shape", "ndim"):
+        return True
+    inputs = node.all_input_nodes
+    return bool(inputs) and all(_comes_from_sizes(before) for before in inputs)
 
 
 def trace(model: nn.Module) -> tuple[fx.Graph, dict[str, fx.Node]]:
