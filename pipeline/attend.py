@@ -6,6 +6,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,12 +40,19 @@ def run(config: DictConfig) -> None:
     if is_finished(config):
         return
     began = time.perf_counter()
+    _check(config)
     paths = list_images(_strings(config.image))
-    if config.method not in get_args(Method):
-        raise UserError(f"method={config.method}: give one of {', '.join(get_args(Method))}")
     classifier = TagClassifier.pretrained(**config.model, device=device(config))
     words = _words(config, classifier)
     classifier.engine(config.target, config.resolution)  # a net it cannot treat is told at once
+    ask = partial(
+        classifier.attention,
+        words=words,
+        method=config.method,
+        short_side=config.short_side,
+        target=config.target,
+        resolution=config.resolution,
+    )
     out = start(config, paths)
     names = ["."] if len(paths) == 1 else safe_names(path.stem for path in paths)
 
@@ -67,18 +75,10 @@ def run(config: DictConfig) -> None:
             rejects.append({"image": str(path), "reason": str(error).removeprefix(f"{path}: ")})
             console.print(f"rejected: {error}", markup=False, highlight=False, soft_wrap=True)
             continue
-        attention = classifier.attention(
-            image,
-            words,
-            method=config.method,
-            short_side=config.short_side,
-            target=config.target,
-            resolution=config.resolution,
-        )
+        attention = ask(image)
         _write(out / name, image, attention.maps)
-        photos.append(
-            {"image": str(path), "folder": name, "size": image.size, **_measured(attention)}
-        )
+        size = {"width": image.width, "height": image.height}
+        photos.append({"image": str(path), "folder": name, **size, **_measured(attention)})
         if len(rows) < SHEET_PHOTOS:
             rows.append(contact_row(image, attention.maps))
         scores = ", ".join(f"{word} {score:.2g}" for word, score in attention.scores.items())
@@ -119,6 +119,14 @@ def _strings(value: Any) -> list[str]:
     """Give the values of a key that may hold one value or a list of them."""
     values = list(value) if OmegaConf.is_list(value) else [value]
     return [str(one) for one in values if one is not None]
+
+
+def _check(config: DictConfig) -> None:
+    if config.method not in get_args(Method):
+        raise UserError(f"method={config.method}: give one of {', '.join(get_args(Method))}")
+    for key in ("short_side", "max_pixels"):
+        if not isinstance(config[key], int) or config[key] < 1:
+            raise UserError(f"{key}={config[key]}: give a whole number of pixels, 1 or more")
 
 
 def _words(config: DictConfig, classifier: TagClassifier) -> list[str]:
