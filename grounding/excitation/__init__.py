@@ -1,4 +1,6 @@
-"""Excitation Backprop, exact and fast, on any convnet torch.fx can trace; usable on its own (needs only torch).
+"""Excitation Backprop, exact and fast, on any convnet torch.fx can trace.
+
+Usable on its own: it needs only torch.
 
 >>> engine = ExcitationBackprop(model, target="layer3")
 >>> state = engine(images)             # one forward pass

@@ -21,25 +21,23 @@ from .operations import (
     Fixed,
     Operation,
 )
-from .trace import (
-    UnsupportedOperation,
-    constant,
+from .recognise import (
     function_name,
     function_operation,
     is_scalar_call,
     max_pool_operation,
     module_operation,
     rearranges,
-    shadow,
-    trace,
 )
+from .trace import UnsupportedOperation, constant, shadow, trace
 
 
 @dataclass(eq=False)
 class Step:
     """One operation of the plan.
 
-    `inputs` carry the signal; a step without `operation` is plain computation on `args` (which name other steps).
+    `inputs` carry the signal; a step without `operation` is plain computation on `args` (which name
+    other steps).
     """
 
     name: str
@@ -69,7 +67,7 @@ class Step:
 
 
 class Builder:
-    """Turns fx nodes into steps, folding batch norm and activation functions into the layer before them."""
+    """Turns fx nodes into steps; batch norm and activation functions join the layer before."""
 
     def __init__(self, model: nn.Module, gates: str) -> None:
         self.model = shadow(model)
@@ -79,7 +77,7 @@ class Builder:
         self.step_of: dict[fx.Node, Step] = {}
 
     def build(self, protected: fx.Node | None = None) -> Step:
-        """Make the steps; nothing is folded into the protected node's step. Returns the output step."""
+        """Make the steps and return the last; nothing is folded into the protected node's."""
         for node in self.graph.nodes:
             if node.op == "output":
                 return self._output(node)
@@ -93,7 +91,8 @@ class Builder:
         value = node.args[0]
         if not isinstance(value, fx.Node):
             raise UnsupportedOperation(
-                f"{type(self.model).__name__}: its output is {type(value).__name__}, not one tensor of class scores; "
+                f"{type(self.model).__name__}: its output is {type(value).__name__}, "
+                "not one tensor of class scores; "
                 "wrap it in a module that returns the scores alone"
             )
         return self.step_of[value]
@@ -230,7 +229,7 @@ def _slice_of(parts: Step, plain: Step) -> Step:
 
 
 def _value_then_gate(data: list[Step]) -> list[Step]:
-    """The gate of a product is the one made by a bounded activation function (sigmoid and the like)."""
+    """Of two factors the gate is the one that a sigmoid or the like made."""
     first_is_gate = isinstance(data[0].operation, Elementwise | Affine) and not isinstance(
         data[1].operation, Elementwise
     )

@@ -1,9 +1,11 @@
-"""Linear bottlenecks: project -> (add) -> expand composed into one layer between non-negative values.
+"""Linear bottlenecks: project -> (add) -> expand composed into one layer.
 
-In inverted-residual nets (MobileNetV2, EfficientNet-Lite) a block ends in a 1x1 convolution with no activation function, so the values between blocks
-are signed and Excitation Backprop, which needs non-negative ones, would lose the mass that arrives at negative values. A linear value is a sum
-``x = Σ_i M_i h_i`` over the non-negative outputs ``h_i`` of the blocks before it, so the next 1x1 convolution ``W x`` is exactly the layer ``Σ_i (W M_i) h_i``,
-and its excitatory part ``Σ_i (W M_i)+ h_i`` needs no clamping. The signal then runs between the ``h_i`` only.
+In inverted-residual nets (MobileNetV2, EfficientNet-Lite) a block ends in a 1x1 convolution with no
+activation function, so the values between blocks are signed and Excitation Backprop, which needs
+non-negative ones, would lose the mass that arrives at negative values. A linear value is a sum ``x
+= Σ_i M_i h_i`` over the non-negative outputs ``h_i`` of the blocks before it, so the next 1x1
+convolution ``W x`` is exactly the layer ``Σ_i (W M_i) h_i``, and its excitatory part ``Σ_i (W M_i)+
+h_i`` needs no clamping. The signal then runs between the ``h_i`` only.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ Term = tuple[Step, ConvLayer | None]  # None: the identity
 
 
 def compose_bottlenecks(steps: list[Step], target: Step) -> list[Step]:
-    """Set `sources` and excitatory `paths` of the layers that read a linear value; return where the signal ends.
+    """Route the signal round linear values: set `sources` and `paths`; return where it ends.
 
-    A linear target stands for the non-negative values it is made of, which all signal passes in its place.
+    A linear target stands for the non-negative values it is made of, which all signal passes in its
+    place.
     """
     for step in steps:
         operation = step.operation

@@ -12,33 +12,39 @@ from .state import State
 class ExcitationBackprop:
     """Marginal winning probability (MWP), contrastive MWP and their kin for a classifier.
 
-    The model is traced once and its layers are snapshot (weights share memory where they can); it is never changed,
-    and hooks or training mode of the caller's model play no part. Make a new engine after changing weights.
+    The model is traced once and its layers are snapshot (weights share memory where they can); it
+    is never changed, and hooks or training mode of the caller's model play no part. Make a new
+    engine after changing weights.
 
     Parameters
     ----------
     model
         Maps ``(N, 3, H, W)`` images to ``(N, M)`` class scores.
     target
-        Module path of the layer whose attention is wanted, for example ``"layer3"``. Default: the layer of `resolution`.
+        Module path of the layer whose attention is wanted, for example ``"layer3"``. Default: the
+        layer of `resolution`.
     resolution
-        Side of the wanted grid for a 224x224 input, for example 28; the layer of the nearest grid is taken. Default 14.
+        Side of the wanted grid for a 224x224 input, for example 28; the layer of the nearest grid
+        is taken. Default 14.
     residual
-        Shares of a residual sum: "positive" (in proportion to the positive parts; conserves) or "signed" (``x_i / Σx``,
-        the variant behind the published ResNet results).
+        Shares of a residual sum: "positive" (in proportion to the positive parts; conserves) or
+        "signed" (``x_i / Σx``, the variant behind the published ResNet results).
     bottlenecks
-        Treatment of linear bottlenecks: "positive" (clamp the signed values at zero), "excitatory" (their excitatory
-        input stands for them) or "composed" (project, add and expand as one layer; see `compose`).
+        Treatment of linear bottlenecks: "positive" (clamp the signed values at zero), "excitatory"
+        (their excitatory input stands for them) or "composed" (project, add and expand as one
+        layer; see `compose`).
     gates
-        "refuse" squeeze-and-excitation gates, or treat them as "constant" scales (an approximation).
+        "refuse" squeeze-and-excitation gates, or treat them as "constant" scales (an
+        approximation).
     chunk
-        Signals (images x words) propagated together; bounds the memory. Default: 32 on a CPU, 1024 on a GPU.
+        Signals (images x words) propagated together; bounds the memory. Default: 32 on a CPU, 1024
+        on a GPU.
 
     Raises
     ------
     UnsupportedOperation
-        If the model cannot be traced, the target does not exist, or an operation between the target and the class
-        scores has no rule; the message names the module and what to do.
+        If the model cannot be traced, the target does not exist, or an operation between the target
+        and the class scores has no rule; the message names the module and what to do.
 
     References
     ----------

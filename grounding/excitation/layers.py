@@ -1,4 +1,4 @@
-"""Convolution and linear layers as the engine runs them: weights, their transpose and their excitatory part."""
+"""Convolution and linear layers as the engine runs them: forward, transposed, excitatory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Layer(ABC):
         return self.like((-self.weight).clamp(min=0))
 
     def scaled(self, factor: Tensor, shift: Tensor) -> Layer:
-        """This layer followed by ``y -> factor * y + shift`` per output channel (folded batch norm)."""
+        """This layer with a batch norm ``y -> factor * y + shift`` per channel folded in."""
         weight = self.weight * factor.view(-1, *[1] * (self.weight.ndim - 1))
         return self.like(weight, shift if self.bias is None else self.bias * factor + shift)
 
@@ -68,8 +68,8 @@ class LinearLayer(Layer):
 class ConvLayer(Layer):
     """A 2-d convolution with zero padding; ``weight`` is ``(out, in/groups, kh, kw)``.
 
-    Weights are kept in channels-last order, which oneDNN and cuDNN run fastest.
-    ``padding`` is ``(h, w)``, or "same" for TensorFlow's padding, which depends on the input's size.
+    Weights are kept in channels-last order, which oneDNN and cuDNN run fastest. ``padding`` is
+    ``(h, w)``, or "same" for TensorFlow's padding, which depends on the input's size.
     """
 
     def __init__(

@@ -1,14 +1,18 @@
 """How excitation passes through one executed operation.
 
-A *link* joins the output of an operation to its inputs for one batch of images. Signals are kept as **potentials**: where a neuron's excitation is
-``E >= 0`` (its activation, shifted by the bound of its activation function, Eq. 12), its marginal winning probability is ``P = E * z``. The rule of
-an affine layer, ``P_in = A * W+ᵀ(P_out / (W+ A))`` (Eqs. 10–11), then reads ``z_in = W+ᵀ(G * z_out)`` with the factor ``G = E_out / (W+ E_in)``
-computed once per image: one multiplication and one transposed layer per word.
+A *link* joins the output of an operation to its inputs for one batch of images. Signals are kept as
+**potentials**: where a neuron's excitation is ``E >= 0`` (its activation, shifted by the bound of
+its activation function, Eq. 12), its marginal winning probability is ``P = E * z``. The rule of an
+affine layer, ``P_in = A * W+ᵀ(P_out / (W+ A))`` (Eqs. 10–11), then reads ``z_in = W+ᵀ(G * z_out)``
+with the factor ``G = E_out / (W+ E_in)`` computed once per image: one multiplication and one
+transposed layer per word.
 
-The adjoint carries a question ``u`` about the inputs (for example "is this position inside the box?") upwards as ``v = E * u``: the same factor and
-the layer itself, ``v_out = G * (W+ v_in)``. Down and up are exact transposes of each other: ``<down(z), v> = <z, up(v)>``.
+The adjoint carries a question ``u`` about the inputs (for example "is this position inside the
+box?") upwards as ``v = E * u``: the same factor and the layer itself, ``v_out = G * (W+ v_in)``.
+Down and up are exact transposes of each other: ``<down(z), v> = <z, up(v)>``.
 
-Signals have the batch of images and the words folded into the first axis, image-major: ``(N*K, C, H, W)``; factors have ``(N, C, H, W)``.
+Signals have the batch of images and the words folded into the first axis, image-major: ``(N*K, C,
+H, W)``; factors have ``(N, C, H, W)``.
 """
 
 from __future__ import annotations
@@ -26,9 +30,12 @@ if TYPE_CHECKING:
 
 
 def share(numerator: Tensor, total: Tensor) -> Tensor:
-    """``numerator / total``, 0 where the total is 0 (or the ratio overflows): a neuron without excitatory input passes nothing on.
+    """``numerator / total``, 0 where the total is 0 (or the ratio overflows).
 
-    No epsilon: the smallest positive total can be 1e-10 of the largest, and an epsilon would bias it.
+    A neuron without excitatory input passes nothing on.
+
+    No epsilon: the smallest positive total can be 1e-10 of the largest, and an epsilon would bias
+    it.
     """
     return torch.nan_to_num(numerator / total, nan=0.0, posinf=0.0, neginf=0.0)
 
@@ -55,14 +62,12 @@ class Link(ABC):
     def down_onto(self, z: Tensor, sums: Sums) -> tuple[list[Tensor], bool]:
         """`down` added to `sums`, and whether the results are new memory that may be added to."""
         parts = self.down(z)
-        totals = [
-            p if s is None else s.add_(p) for p, s in zip(parts, sums, strict=True)
-        ]
+        totals = [p if s is None else s.add_(p) for p, s in zip(parts, sums, strict=True)]
         return totals, False
 
     @abstractmethod
     def up(self, vs: Sequence[Tensor | None]) -> Tensor:
-        """Adjoint of `down`: weighted questions at the output; ``None`` for an input that nothing reached."""
+        """Adjoint of `down`: weighted questions at the output; None for inputs nothing reached."""
 
 
 class AffineLink(Link):
@@ -102,9 +107,10 @@ class AffineLink(Link):
 
 
 class FixedLink(Link):
-    """A linear operation with fixed weights >= 0: average pooling, mean, flatten, padding, slicing, reshaping.
+    """A linear operation with fixed weights >= 0: average pooling, padding, slicing, reshaping.
 
-    Its output excitation is the operation of its input excitation, so the factor is 1 and only the transpose remains.
+    Its output excitation is the operation of its input excitation, so the factor is 1 and only the
+    transpose remains.
     """
 
     def __init__(self, operation: Callable[[Tensor], Tensor], example: Tensor) -> None:
@@ -224,7 +230,7 @@ class AddLink(Link):
 
 
 class ElementwiseLink(Link):
-    """One child per neuron (activation function, batch norm, LRN, gate): the mass passes unchanged."""
+    """One child per neuron (activation, batch norm, LRN, gate): the mass passes unchanged."""
 
     def __init__(self, factor: Tensor) -> None:
         self.factor = factor  # E_out / E_in

@@ -1,7 +1,8 @@
 """The operations excitation can pass through, each with its forward computation and its `Link`.
 
-`Operation.connect` runs the operation and returns its value, its **excitation** ``E >= 0`` (what its consumers see as activation) and its link.
-The excitation of a value with lower bound ``b`` is ``value - b`` (Eq. 12; ``b = 0`` after a ReLU). A *linear* value (a convolution or sum with no
+`Operation.connect` runs the operation and returns its value, its **excitation** ``E >= 0`` (what
+its consumers see as activation) and its link. The excitation of a value with lower bound ``b`` is
+``value - b`` (Eq. 12; ``b = 0`` after a ReLU). A *linear* value (a convolution or sum with no
 activation function after it) has no bound; `Linear` names how it is treated.
 """
 
@@ -32,7 +33,7 @@ from .links import (
 
 Bound = float | None
 Linear = Literal["positive", "signed", "excitatory"]
-"""Excitation of a linear value ``x = W a``: ``max(x, 0)``, ``x`` itself (the published ResNet variant), or ``W+ a``."""
+"""Excitation of a linear value ``x = W a``: ``max(x, 0)``, ``x`` itself, or ``W+ a``."""
 
 Connected = tuple[Tensor, Tensor, Link]
 
@@ -96,7 +97,8 @@ class Activated(Operation):
 class Affine(Activated):
     """Convolution or linear layer with folded batch norm (Eqs. 10-11, Alg. 1).
 
-    ``paths`` are the excitatory layers from the signal's sources: one from the input, or the composed ones of a linear bottleneck.
+    ``paths`` are the excitatory layers from the signal's sources: one from the input, or the
+    composed ones of a linear bottleneck.
     """
 
     def __init__(self, layer: Layer) -> None:

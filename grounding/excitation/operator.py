@@ -1,9 +1,10 @@
-"""The operator from classifier features to target positions, by the adjoint with coloured indicators.
+"""The operator from features to positions, by the adjoint with coloured indicators.
 
-Below the classifier the signal chain of an image is one linear operator ``T`` (features x positions). Pushing the indicator of one position up the
-chain gives one column of it. Indicators whose supports do not meet can share a pass ("a colour"): right above the target a pass carries every
-position, after a 3x3 convolution every third row and column, and so on; each step uses the fewest colours its supports allow, so only the topmost
-layers pay for all positions one by one.
+Below the classifier the signal chain of an image is one linear operator ``T`` (features x
+positions). Pushing the indicator of one position up the chain gives one column of it. Indicators
+whose supports do not meet can share a pass ("a colour"): right above the target a pass carries
+every position, after a 3x3 convolution every third row and column, and so on; each step uses the
+fewest colours its supports allow, so only the topmost layers pay for all positions one by one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Period = tuple[int, int]  # indicators of equal (row mod, column mod) share a co
 
 @dataclass
 class Support:
-    """Where the indicators of the target's rows and columns have spread to: ``(h, H)`` and ``(w, W)`` booleans."""
+    """Where the target's rows and columns have spread to: ``(h, H)`` and ``(w, W)`` booleans."""
 
     rows: Tensor
     columns: Tensor
@@ -152,12 +153,8 @@ def _pooling_reach(operation: MaxPool | AveragePool, axis: int, size: Sequence[i
 
 
 def build_operator(geometry: Geometry, run: Run, features: Step) -> Tensor:
-    """``(N, F, h*w)``: excitation-weighted answers ``E * T`` at the classifier's input for every target position."""
-    images = len(run.output)
-    bands = [
-        _band(geometry, run, features, rows)
-        for rows in geometry.tiles()
-    ]
+    """``(N, F, h*w)``: the operator weighted with the features' excitations, ``E * T``."""
+    bands = [_band(geometry, run, features, rows) for rows in geometry.tiles()]
     return torch.cat(bands, 1).mT
 
 
@@ -190,7 +187,7 @@ def _band(geometry: Geometry, run: Run, features: Step, rows: slice) -> Tensor:
 
 
 def recolour(signal: Tensor, images: int, support: Support, old: Period, new: Period) -> Tensor:
-    """Spread the indicators of ``(N*old colours, C, H, W)`` over more colours, zeros where no indicator is."""
+    """Spread the indicators of ``(N*old colours, C, H, W)`` over more colours, else zeros."""
     if old == new:
         return signal
     if signal.ndim != 4:
@@ -208,7 +205,7 @@ def recolour(signal: Tensor, images: int, support: Support, old: Period, new: Pe
 
 
 def _owners(spread: Tensor, period: int) -> Tensor:
-    """``(period, H)``: the target row of each colour whose support holds a row, -1 where none does."""
+    """``(period, H)``: the target row of each colour whose support holds a row, else -1."""
     owners = torch.full((period, spread.shape[1]), -1)
     for row in range(len(spread)):
         owners[row % period, spread[row]] = row
@@ -216,7 +213,7 @@ def _owners(spread: Tensor, period: int) -> Tensor:
 
 
 def box_coverage(boxes: Tensor, size: Sequence[int], grid: Sequence[int]) -> Tensor:
-    """Share of each grid cell's area inside each box: ``(..., 4)`` boxes in pixels -> ``(..., h, w)`` in [0, 1]."""
+    """Share of each cell's area inside ``(..., 4)`` boxes in pixels: ``(..., h, w)`` in [0, 1]."""
 
     def along(low: Tensor, high: Tensor, pixels: int, cells: int) -> Tensor:
         edges = torch.linspace(0, pixels, cells + 1, device=boxes.device, dtype=boxes.dtype)

@@ -40,7 +40,8 @@ class Plan:
     path
         Steps the signal passes, in forward order, from above the target to the class scores.
     ends
-        Where the signal stops: the target, or the non-negative sources of a linear target whose bottleneck is composed.
+        Where the signal stops: the target, or the non-negative sources of a linear target whose
+        bottleneck is composed.
     classifier, features
         The last layer with weights, in which the contrast is taken, and the step it reads.
     linear_head
@@ -120,9 +121,13 @@ class Plan:
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         remedy = "choose a target above them, or a network of supported layers"
         if gates == "refuse" and all("mul" in step.name.rsplit(".", 1)[-1] for step in unknown):
-            remedy = "pass gates='constant' to treat squeeze-and-excitation gates as fixed scales (an approximation)"
+            remedy = (
+                "pass gates='constant' to treat squeeze-and-excitation gates as fixed scales "
+                "(an approximation)"
+            )
         raise UnsupportedOperation(
-            f"excitation cannot pass {what}{more}, between target {self.target!r} and the class scores: {remedy}"
+            f"excitation cannot pass {what}{more}, between target {self.target!r} "
+            f"and the class scores: {remedy}"
         )
 
     def _treat_linear_values(self, residual: Residual, bottlenecks: Bottlenecks) -> None:
@@ -147,7 +152,7 @@ class Plan:
                 operation.linear = "excitatory"
 
     def _reached(self) -> list[Step]:
-        """Steps the signal passes; a linear head is left out, as only the rows of asked words are read."""
+        """Steps the signal passes, without a linear head: only rows of asked words are read."""
         reached = {self.features if self.linear_head is not None else self.output}
         for step in reversed(self._between):
             if step in reached and step not in self.ends:
@@ -159,20 +164,23 @@ class Plan:
         while not isinstance(step.operation, Affine):
             if len(step.sources) != 1 or step not in self._between:
                 raise UnsupportedOperation(
-                    f"no single layer gives the class scores (reached {step.name} from the output); end the model in one convolution or linear layer"
+                    f"no single layer gives the class scores (reached {step.name} from the top); "
+                    "end the model in one convolution or linear layer"
                 )
             step = step.sources[0]
         if step not in self._between:
             raise UnsupportedOperation(
-                f"target {self.target!r} is not below the classifier {step.name!r}; choose an earlier layer"
+                f"target {self.target!r} is not below the classifier {step.name!r}; "
+                "choose an earlier layer"
             )
         return step
 
     def _choose(self, model: nn.Module, resolution: int) -> Step:
         """The layer whose grid is nearest to `resolution` squared for a 224x224 input.
 
-        Only layers that all signal passes are candidates; of these the first pooling layer (pool4 of VGG16, pool3 of
-        GoogLeNet, as in the paper), else the last layer of that grid (layer3 of a ResNet).
+        Only layers that all signal passes are candidates; of these the first pooling layer (pool4
+        of VGG16, pool3 of GoogLeNet, as in the paper), else the last layer of that grid (layer3 of
+        a ResNet).
         """
         parameter = next(model.parameters())
         image = torch.zeros(
@@ -256,7 +264,8 @@ def _find(target: str, builder: Builder) -> fx.Node:
     if target not in builder.ends:
         near = difflib.get_close_matches(target, builder.ends, n=3, cutoff=0.3)
         raise UnsupportedOperation(
-            f"no layer {target!r} in the model; did you mean {', '.join(near) or 'one of named_modules()'}?"
+            f"no layer {target!r} in the model; "
+            f"did you mean {', '.join(near) or 'one of named_modules()'}?"
         )
     return builder.ends[target]
 
