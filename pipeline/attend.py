@@ -44,13 +44,14 @@ def run(config: DictConfig) -> None:
     paths = list_images(_strings(config.image))
     classifier = TagClassifier.pretrained(**config.model, device=device(config))
     words = _words(config, classifier)
-    classifier.engine(config.target, config.resolution)  # a net it cannot treat is told at once
+    target = None if config.target is None else str(config.target)
+    classifier.engine(target, config.resolution)  # a net it cannot treat is told at once
     ask = partial(
         classifier.attention,
         words=words,
         method=config.method,
         short_side=config.short_side,
-        target=config.target,
+        target=target,
         resolution=config.resolution,
     )
     out = start(config, paths)
@@ -124,9 +125,12 @@ def _strings(value: Any) -> list[str]:
 def _check(config: DictConfig) -> None:
     if config.method not in get_args(Method):
         raise UserError(f"method={config.method}: give one of {', '.join(get_args(Method))}")
-    for key in ("short_side", "max_pixels"):
-        if not isinstance(config[key], int) or config[key] < 1:
-            raise UserError(f"{key}={config[key]}: give a whole number of pixels, 1 or more")
+    for key in ("short_side", "max_pixels", "resolution"):
+        number = config[key]
+        if key == "resolution" and number is None:
+            continue
+        if not isinstance(number, int) or number < 1:
+            raise UserError(f"{key}={number}: give a whole number of pixels, 1 or more")
 
 
 def _words(config: DictConfig, classifier: TagClassifier) -> list[str]:

@@ -151,6 +151,8 @@ def test_one_unusable_photo_is_told_as_such(tmp_path: Path) -> None:
         (["words=cat", "method=magic"], "method=magic"),
         (["words=cat", "short_side=0"], "short_side=0: give a whole number of pixels"),
         (["words=cat", "max_pixels=many"], "max_pixels=many: give a whole number of pixels"),
+        (["words=cat", "resolution=fine"], "resolution=fine: give a whole number"),
+        (["words=cat", "target=5"], "5"),
         (["words=cat", "model.name=resnet5000"], "resnet5000"),
         (["words=cat", "model.weights=nowhere.pth"], "nowhere.pth"),
         (["words=cat", "target=layer99"], "layer99"),
