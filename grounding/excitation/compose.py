@@ -20,12 +20,8 @@ from .operations import Add, Affine
 Term = tuple[Step, ConvLayer | None]  # None: the identity
 
 
-def compose_bottlenecks(steps: list[Step], target: Step) -> list[Step]:
-    """Route the signal round linear values: set `sources` and `paths`; return where it ends.
-
-    A linear target stands for the non-negative values it is made of, which all signal passes in its
-    place.
-    """
+def compose_bottlenecks(steps: list[Step]) -> None:
+    """Route the signal round linear values: set `sources` and `paths` of the layers after them."""
     for step in steps:
         operation = step.operation
         if not isinstance(operation, Affine) or not step.inputs[0].is_linear:
@@ -34,9 +30,11 @@ def compose_bottlenecks(steps: list[Step], target: Step) -> list[Step]:
             terms = _terms(step.inputs[0])
             step.sources = [source for source, _ in terms]
             operation.paths = [_after(operation.layer, inner).excitatory() for _, inner in terms]
-    if not target.is_linear:
-        return [target]
-    return [source for source, _ in _terms(target)]
+
+
+def parts(step: Step) -> list[Step]:
+    """The non-negative values that a linear value is a sum of."""
+    return [source for source, _ in _terms(step)]
 
 
 def _terms(step: Step) -> list[Term]:

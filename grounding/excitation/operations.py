@@ -54,7 +54,7 @@ def excitation(value: Tensor, bound: Bound) -> Tensor:
     """The non-negative view of a value whose lower bound is known, or its positive part."""
     if bound == 0:
         return value
-    return value.clamp(min=0) if bound is None else value - bound
+    return (value - (bound or 0)).clamp(min=0)  # rounding may fall below the bound
 
 
 class Operation(ABC):
@@ -238,10 +238,14 @@ class Fixed(Operation):
 
 
 class AveragePool(Fixed):
-    """Average pooling, adaptive or not, and the mean over rows and columns."""
+    """Average pooling, adaptive or not, and means; `is_global` if over all rows and columns."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], is_global: bool = False) -> None:
+        super().__init__(function)
+        self.is_global = is_global
 
     def _link(self, before: Tensor, value: Tensor) -> Link:
-        if value.numel() == before.shape[0] * before.shape[1]:
+        if self.is_global:
             return GlobalMeanLink(before.shape, value.shape)
         return super()._link(before, value)
 

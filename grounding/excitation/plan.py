@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from .build import Builder, Step
-from .compose import compose_bottlenecks
+from .compose import compose_bottlenecks, parts
 from .layers import LinearLayer
 from .links import Link
 from .operations import Activated, Add, Affine, BatchNorm, Concat, Elementwise, Fixed, excitation
@@ -78,10 +78,8 @@ class Plan:
             step.sources = step.inputs[:1] if is_gate else list(step.inputs)
         self._treat_linear_values(residual, bottlenecks)
         self.classifier = self._find_classifier()
-        self.ends = [target_step]
         if bottlenecks == "composed":
-            composable = [step for step in self._between if step is not self.classifier]
-            self.ends = compose_bottlenecks(composable, target_step)
+            compose_bottlenecks([step for step in self._between if step is not self.classifier])
         (self.features,) = self.classifier.sources
         layer = (
             self.classifier.operation.layer
@@ -91,6 +89,7 @@ class Plan:
         self.linear_head = (
             layer if self.classifier is self.output and isinstance(layer, LinearLayer) else None
         )
+        self.ends = self._find_ends(target_step)
         self.path = self._reached()
         self.carriers = {*self.path, *self.ends}
         start = self._between.index(self.classifier)
@@ -158,6 +157,12 @@ class Plan:
             if step in reached and step not in self.ends:
                 reached.update(step.sources)
         return [step for step in self._between if step in reached and step not in self.ends]
+
+    def _find_ends(self, target: Step) -> list[Step]:
+        """The target, or its parts if the signal goes round it (a composed linear value)."""
+        self.ends = [target]
+        read = {self.features, *(source for step in self._reached() for source in step.sources)}
+        return [target] if target in read else parts(target)
 
     def _find_classifier(self) -> Step:
         step = self.output

@@ -29,7 +29,7 @@ from .operations import (
 _BOUNDS: dict[str, float] = {
     "relu": 0, "relu_": 0, "relu6": 0, "sigmoid": 0, "hardsigmoid": 0, "softplus": 0, "softmax": 0,
     "tanh": -1, "selu": -1.7580993408473766, "silu": -0.27846454276107374, "hardswish": -0.375,
-    "gelu": -0.16997120747990369, "mish": -0.30884, "celu": -1, "elu": -1, "hardtanh": -1,
+    "gelu": -0.16997120747990369, "mish": -0.3088434, "celu": -1, "elu": -1, "hardtanh": -1,
 }  # fmt: skip
 _UNBOUNDED = ("leaky_relu", "prelu", "log_softmax", "logsigmoid")
 _UNCHANGED = (
@@ -60,14 +60,16 @@ def module_operation(module: nn.Module) -> Operation | Activation | str | None:
             kernel_size=module.kernel_size, stride=module.stride, padding=module.padding,
             dilation=module.dilation, ceil_mode=module.ceil_mode,
         )  # fmt: skip
-    if isinstance(module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        return AveragePool(module, module.output_size in (1, (1, 1)))
+    if isinstance(module, nn.AvgPool2d):
         return AveragePool(module)
     if isinstance(module, nn.Flatten):
         return Flatten() if (module.start_dim, module.end_dim) == (1, -1) else Fixed(module)
     if isinstance(module, nn.ZeroPad2d | nn.ChannelShuffle | nn.PixelShuffle | nn.PixelUnshuffle):
         return Fixed(module)
     if isinstance(module, nn.LocalResponseNorm):
-        return Elementwise(module, 0)
+        return Elementwise(module, None)
     if isinstance(module, nn.Identity) or "Drop" in kind or kind == "StochasticDepth":
         return "unchanged"
     return _activation_module(module)
@@ -137,7 +139,9 @@ def function_operation(
         in_place = torch.relu_ if name.startswith("relu") and "6" not in name else None
         return Activation(lambda x: pure(x, *positional, **settings), bound, in_place)
     if name in ("avg_pool2d", "adaptive_avg_pool2d", "mean"):
-        return AveragePool(lambda x: function(x, *args, **kwargs))
+        return AveragePool(
+            lambda x: function(x, *args, **kwargs), _is_global(name, *args, **kwargs)
+        )
     if name == "flatten":
         return (
             Flatten()
@@ -149,8 +153,17 @@ def function_operation(
         constant_zero = mode == "constant" and not value and len(args) < 2
         return Fixed(lambda x: function(x, *args, **kwargs)) if constant_zero else None
     if name == "local_response_norm":
-        return Elementwise(lambda x: function(x, *args, **kwargs), 0)
+        return Elementwise(lambda x: function(x, *args, **kwargs), None)
     return None
+
+
+def _is_global(name: str, size: Any = None, *_: Any, **settings: Any) -> bool:
+    """Whether `adaptive_avg_pool2d` or `mean` averages over all rows and columns, and no more."""
+    if name == "mean":
+        axes = settings.get("dim", size)
+        return isinstance(axes, list | tuple) and sorted(axis % 4 for axis in axes) == [2, 3]
+    size = settings.get("output_size", size)
+    return name == "adaptive_avg_pool2d" and size in (1, (1, 1), [1, 1])
 
 
 def _function_bound(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
