@@ -85,7 +85,18 @@ class Builder:
             if step not in self.steps:
                 self.steps.append(step)
             self.step_of[node] = step
+            if self._overwrites(node):  # later readers of its argument read the result
+                self.step_of[node.all_input_nodes[0]] = step
         raise UnsupportedOperation("the traced graph has no output")
+
+    def _overwrites(self, node: fx.Node) -> bool:
+        """Whether a node works in place on a value that is read again."""
+        if len(node.all_input_nodes) != 1 or len(node.all_input_nodes[0].users) == 1:
+            return False
+        if node.op == "call_module":
+            return bool(getattr(self.model.get_submodule(str(node.target)), "inplace", False))
+        name = node.target if isinstance(node.target, str) else node.target.__name__
+        return bool(node.kwargs.get("inplace")) or (name.endswith("_") and name[0] != "_")
 
     def _output(self, node: fx.Node) -> Step:
         value = node.args[0]
@@ -116,7 +127,7 @@ class Builder:
 
     def _module_step(self, node: fx.Node, name: str, protected: fx.Node | None) -> Step:
         module = self.model.get_submodule(name)
-        before = self._resolve(node.args)[0]
+        before = self._resolve((*node.args, *node.kwargs.values()))[0]
         return self._with(module_operation(module), node, name, before, protected) or Step(
             name, None, [before], module, self._resolve(node.args), self._resolve(node.kwargs)
         )
@@ -131,7 +142,7 @@ class Builder:
             plain.scalar = True
             return plain
         plain.inputs = data
-        if call == "cat" and len(data) == len(args[0]):
+        if call == "cat" and isinstance(args[0], list | tuple) and len(data) == len(args[0]):
             axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
             plain.operation = Concat(axis)
         elif call == "add" and len(data) == len(args) and kwargs.get("alpha", 1) == 1:

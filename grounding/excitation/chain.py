@@ -22,10 +22,10 @@ def walk(
         z = signals.pop(step)
         sums = [signals[source] if source in owned else None for source in step.sources]
         parts, fresh = run.links[step].down_onto(z, sums)
-        for source, part in zip(step.sources, parts, strict=True):
+        for source, part, onto in zip(step.sources, parts, sums, strict=True):
             if source not in plan.carriers:
                 continue
-            if source in signals and source not in owned:
+            if source in signals and onto is None:
                 part = signals[source] + part
                 owned.add(source)
             elif fresh:

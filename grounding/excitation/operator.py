@@ -98,7 +98,7 @@ class Geometry:
             height, width = self.supports[step].of_rows(rows).period
             size = self.sizes[step]
             peaks.append(height * width * int(torch.tensor(size).prod()))
-        return max(peaks)
+        return max(peaks, default=0)
 
     def _spread(self, step: Step) -> Support:
         parts = [
@@ -118,13 +118,12 @@ class Geometry:
         operation = step.operation
         if len(size) != 2:  # no longer an image: every position by itself
             return Support(torch.ones(self.grid[0], 1).bool(), torch.ones(self.grid[1], 1).bool())
-        if isinstance(operation, Affine):
-            layer = operation.paths[i]
-            assert isinstance(layer, ConvLayer)
+        layer = operation.paths[i] if isinstance(operation, Affine) else None
+        if isinstance(layer, ConvLayer):
             reached = [_convolution_reach(layer, axis, before, size[axis]) for axis in (0, 1)]
         elif isinstance(operation, MaxPool | AveragePool):
             reached = [_pooling_reach(operation, axis, before) for axis in (0, 1)]
-        elif isinstance(operation, Fixed) or before != size:
+        elif isinstance(operation, Affine | Fixed) or before != size:
             reached = [torch.ones(before[axis], size[axis]) for axis in (0, 1)]
         else:
             return support
@@ -166,7 +165,7 @@ def _band(geometry: Geometry, run: Run, features: Step, rows: slice) -> Tensor:
     for end in geometry.plan.ends:
         mask = supports[end].rows.any(0).to(run.output)
         signals[end] = run.excitations[end] * mask.view(-1, 1), (1, 1)
-    uses = {step: sum(step in user.sources for user in geometry.steps) for step in supports}
+    uses = {step: sum(user.sources.count(step) for user in geometry.steps) for step in supports}
     for step in geometry.steps:
         period = supports[step].period if len(geometry.sizes[step]) == 3 else (height, width)
         inputs: list[Tensor | None] = []

@@ -187,12 +187,18 @@ class Plan:
         of VGG16, pool3 of GoogLeNet, as in the paper), else the last layer of that grid (layer3 of
         a ResNet).
         """
-        parameter = next(model.parameters())
+        parameter = next(model.parameters(), torch.zeros(()))
         image = torch.zeros(
             1, 3, _TRIAL_SIZE, _TRIAL_SIZE, device=parameter.device, dtype=parameter.dtype
         )
         grids: dict[Step, int] = {}
-        self.run(image, grids)
+        try:
+            self.run(image, grids)
+        except RuntimeError as error:
+            raise UnsupportedOperation(
+                f"{type(model).__name__} does not run on a {_TRIAL_SIZE}x{_TRIAL_SIZE} RGB image, "
+                f"by which the default target is chosen ({error}); name a target"
+            ) from error
         cuts = [step for step in _cuts(self.steps, self.output) if grids.get(step, 1) > 1]
         if not cuts:
             raise UnsupportedOperation(

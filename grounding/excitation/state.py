@@ -13,6 +13,7 @@ from .links import share
 from .operator import Geometry, box_coverage, build_operator
 from .plan import Plan, Run
 from .top import Top, Words
+from .trace import UnsupportedOperation
 
 _ANSWERED_TOGETHER = (
     512  # words of one product with the operator: their rows fit a processor's cache
@@ -35,6 +36,11 @@ class State:
         )
         self._geometry: Geometry | None = None
         end = run.excitations[plan.ends[0]]
+        if end.ndim != 4:
+            raise UnsupportedOperation(
+                f"target {plan.target!r} has no rows and columns, its shape is {tuple(end.shape)}; "
+                "choose a layer with a grid"
+            )
         self.grid: tuple[int, int] = (end.shape[2], end.shape[3])
 
     @property

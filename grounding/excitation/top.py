@@ -52,7 +52,7 @@ class Top:
                 f"words must be class indices (K,) or priors (K, {classes}), "
                 f"got {tuple(words.shape)}"
             )
-        if not bool((priors >= 0).all()):
+        if not bool(((priors >= 0) & priors.isfinite()).all()):
             raise ValueError("a prior must be >= 0 and finite for every class")
         return priors
 
