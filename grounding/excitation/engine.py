@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .layers import exact
 from .plan import Bottlenecks, Gates, Plan, Residual
 from .state import State
 
@@ -71,7 +72,7 @@ class ExcitationBackprop:
         """Name of the target layer."""
         return self._plan.target
 
-    @torch.no_grad()
+    @exact
     def __call__(self, images: Tensor) -> State:
         """Run the model once; the state answers any number of queries about these images.
 
@@ -90,12 +91,6 @@ class ExcitationBackprop:
                 f"images must be (N, 3, H, W), got shape {tuple(images.shape)}; add a batch axis"
             )
         layout = images.contiguous(memory_format=torch.channels_last)
-        with _exact_convolutions():
-            run = self._plan.run(layout)
+        run = self._plan.run(layout)
         chunk = self._chunk or (1024 if images.is_cuda else 32)
         return State(self._plan, run, (images.shape[2], images.shape[3]), chunk)
-
-
-def _exact_convolutions():  # type: ignore[no-untyped-def]
-    """TF32 keeps 10 bits of a product: too few for differences of two maps."""
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def exact(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Run a function without gradients and without TF32 convolutions.
+
+    TF32 keeps 10 bits of a product: too few for differences of two maps.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+        usual = convolutions.fp32_precision
+        convolutions.fp32_precision = "ieee"
+        try:
+            with torch.no_grad():
+                return function(*args, **kwargs)
+        finally:
+            convolutions.fp32_precision = usual
+
+    return run
 
 
 class Layer(ABC):

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .chain import downward, one_hot, upward, winners
+from .layers import exact
 from .links import share
 from .operator import Geometry, box_coverage, build_operator
 from .plan import Plan, Run
@@ -48,7 +49,7 @@ class State:
         """Class scores ``(N, M)`` as the model gives them."""
         return self._run.output
 
-    @torch.no_grad()
+    @exact
     def mwp(self, words: Words) -> Tensor:
         """Marginal winning probability maps ``(N, K, h, w)``, summed over the target's channels.
 
@@ -56,7 +57,7 @@ class State:
         """
         return self._maps(words, contrastive=False)
 
-    @torch.no_grad()
+    @exact
     def cmwp(self, words: Words, clamp: bool = True) -> Tensor:
         """Contrastive MWP maps ``(N, K, h, w)``: a word's signal minus its dual's (weights ``-W``).
 
@@ -72,7 +73,7 @@ class State:
         maps = self._maps(words, contrastive=True)
         return maps.clamp_(min=0) if clamp else maps
 
-    @torch.no_grad()
+    @exact
     def wta(self, words: Words) -> Tensor:
         """Deterministic winner-take-all ``(N, K, h, w)``: the strongest child alone wins each step.
 
@@ -92,7 +93,7 @@ class State:
             "nkr,nrhw->nkhw", words[:, :, classes].expand(len(winners), -1, -1), winners
         )
 
-    @torch.no_grad()
+    @exact
     def leak(self, words: Words) -> Tensor:
         """Mass ``(N, K)`` of each word's MWP, in [0, 1], that did not reach the target.
 
@@ -105,7 +106,7 @@ class State:
         kept = self._answers(self._top.checked(words), kept, contrastive=False).squeeze(2)
         return (1 - kept).clamp(0, 1)
 
-    @torch.no_grad()
+    @exact
     def operator(self) -> Tensor:
         """Return ``T`` ``(N, F, h*w)``: where a unit of mass at each classifier input ends.
 
@@ -113,7 +114,7 @@ class State:
         """
         return share(self._positions(), self._top.excitations.unsqueeze(2))
 
-    @torch.no_grad()
+    @exact
     def boxes_to_words(self, boxes: Tensor, contrastive: bool = True) -> Tensor:
         """In-box attention of **every** word, ``(N, B, M)``: one upward signal for each box.
 
