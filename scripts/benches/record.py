@@ -75,7 +75,7 @@ def write(name: str, settings: object, rows: Sequence[Row], notes: str = "") -> 
     record = {
         "benchmark": name,
         "date": now.isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": COMMIT,
         "command": shlex.join(["scripts/bench", name, *sys.argv[1:]]),
         "hardware": hardware(),
         "versions": versions(),
@@ -153,3 +153,6 @@ def _commit() -> str:
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
     return (git("rev-parse", "--short=12", "HEAD") or "unknown") + (" (changed)" if changed else "")
+
+
+COMMIT = _commit()  # of the code that runs, not of the moment the record is written
