@@ -24,20 +24,21 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from .layers import Layer
 
 
 def share(numerator: Tensor, total: Tensor) -> Tensor:
-    """``numerator / total``, 0 where the total is 0 (or the ratio overflows).
-
-    A neuron without excitatory input passes nothing on.
+    """``numerator / total``, 0 where the total is 0: no excitatory input, nothing to pass on.
 
     No epsilon: the smallest positive total can be 1e-10 of the largest, and an epsilon would bias
-    it.
+    it. Only totals near the dtype's smallest number (below 5e-31 in float32) count as none, as
+    their reciprocals would overflow further down.
     """
-    return torch.nan_to_num(numerator / total, nan=0.0, posinf=0.0, neginf=0.0)
+    least = torch.finfo(total.dtype).tiny ** 0.8
+    return numerator / F.threshold(total, least, math.inf)
 
 
 def scale(signal: Tensor, factor: Tensor) -> Tensor:

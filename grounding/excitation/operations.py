@@ -129,7 +129,9 @@ class Add(Activated):
         value = self.forward(*values)
         total = sum(excitations[1:], excitations[0])
         excited = self.excite(value, total)
-        return value, excited, AddLink(len(values), share(excited, total))
+        signed = self.activation is None and self.linear == "signed"
+        factor = torch.ones_like(total) if signed else share(excited, total)
+        return value, excited, AddLink(len(values), factor)
 
 
 class BatchNorm(Activated):

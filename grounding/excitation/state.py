@@ -142,6 +142,8 @@ class State:
             or (boxes.ndim == 3 and len(boxes) != images)
         ):
             raise ValueError(f"boxes must be (B, 4) or ({images}, B, 4), got {tuple(boxes.shape)}")
+        if not boxes.shape[-2]:
+            return self.logits.new_zeros(images, 0, self.logits.shape[1])
         boxes = boxes.to(self.logits).expand(images, -1, -1)
         answers = [self._box_answers(chunk) for chunk in boxes.split(self._words_per_chunk(), 1)]
         every = torch.arange(self.logits.shape[1], device=self.logits.device)
@@ -160,6 +162,8 @@ class State:
     def _maps(self, words: Words, contrastive: bool) -> Tensor:
         words = self._top.checked(words)
         count = len(words) if words.ndim == 1 else words.shape[1]
+        if not count:
+            return self.logits.new_zeros(len(self.logits), 0, *self.grid)
         if self._worth_an_operator(count):
             return self._answers(words, self._positions(), contrastive).unflatten(2, self.grid)
         size = self._words_per_chunk()
@@ -209,6 +213,8 @@ class State:
     def _winners(self, classes: Tensor) -> Tensor:
         """One-hot maps ``(N, K, h, w)``: the end of the strongest path of each class."""
         images, plan = len(self.logits), self._plan
+        if not len(classes):
+            return self.logits.new_zeros(images, 0, *self.grid)
         if plan.linear_head is not None:
             mass = self._top.seeds(classes, contrastive=False) * self._top.excitations.unsqueeze(1)
             shape = self._run.excitations[plan.features].shape[1:]
