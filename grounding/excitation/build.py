@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -49,9 +50,9 @@ class Step:
     scalar: bool = False
     sources: list[Step] = field(default_factory=list)  # where the signal goes
 
-    @property
+    @cached_property
     def bound(self) -> Bound:
-        """Lower bound of the value, None if unknown."""
+        """Lower bound of the value, None if unknown; asked for once all that reads it is known."""
         if self.operation is None:
             return None
         return self.operation.bound([step.bound for step in self.inputs])
@@ -88,6 +89,17 @@ class Builder:
             if self._overwrites(node):  # later readers of its argument read the result
                 self.step_of[node.all_input_nodes[0]] = step
         raise UnsupportedOperation("the traced graph has no output")
+
+    def name_of(self, step: Step) -> str:
+        """A name to ask for the step by: of the modules that end in it, the outermost."""
+        last = [node for node, found in self.step_of.items() if found is step][-1]
+        paths = [path for path, node in self.ends.items() if node is last]
+        return min(paths, key=len, default=self._path(last))
+
+    def node_of(self, name: str) -> fx.Node | None:
+        """The node that a module ends in, or that has this name itself."""
+        named = {self._path(node): node for node in self.graph.nodes if node.op != "output"}
+        return (named | self.ends).get(name)
 
     def _overwrites(self, node: fx.Node) -> bool:
         """Whether a node works in place on a value that is read again."""
@@ -161,7 +173,9 @@ class Builder:
     def _one_input(self, node: fx.Node, call: str, plain: Step, protected: fx.Node | None) -> Step:
         before, function = plain.args[0], plain.function
         assert function is not None
-        if before.function is not None and before.operation is None and call == "getitem":
+        source = node.args[0]
+        assert isinstance(source, fx.Node)
+        if call == "getitem" and function_name(source.target) in ("chunk", "split"):
             return _slice_of(before, plain)
         settings = (plain.args[1:], plain.kwargs)
         if not _steps_in(settings):

@@ -68,7 +68,7 @@ class Plan:
             target_step = self._choose(model, resolution or 14)
         else:
             target_step = builder.step_of[node]
-        self.target = target or target_step.name
+        self.target = target or builder.name_of(target_step)
         self._between = self._steps_above(target_step)
         self._refuse_unsupported(gates)
         for step in self.steps:
@@ -272,13 +272,14 @@ def _call(step: Step, values: dict[Step, Tensor]) -> tuple[Tensor, Fixed | None]
 
 
 def _find(target: str, builder: Builder) -> fx.Node:
-    if target not in builder.ends:
+    node = builder.node_of(target)
+    if node is None:
         near = difflib.get_close_matches(target, builder.ends, n=3, cutoff=0.3)
         raise UnsupportedOperation(
             f"no layer {target!r} in the model; "
             f"did you mean {', '.join(near) or 'one of named_modules()'}?"
         )
-    return builder.ends[target]
+    return node
 
 
 def _cuts(steps: Sequence[Step], output: Step) -> list[Step]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -130,8 +131,10 @@ def trace(model: nn.Module) -> tuple[fx.Graph, dict[str, fx.Node]]:
         If the model's forward cannot be traced (data-dependent control flow).
     """
     tracer = _Tracer()
+    parameters = inspect.signature(model.forward).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
     try:
-        graph = tracer.trace(model)
+        graph = tracer.trace(model, concrete_args=defaults or None)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnsupportedOperation(
