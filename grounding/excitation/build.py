@@ -30,7 +30,7 @@ from .recognise import (
     module_operation,
     rearranges,
 )
-from .trace import UnsupportedOperation, constant, shadow, trace
+from .trace import UnsupportedOperation, constant, shadow, trace, works_in_place
 
 
 @dataclass(eq=False)
@@ -103,12 +103,9 @@ class Builder:
 
     def _overwrites(self, node: fx.Node) -> bool:
         """Whether a node works in place on a value that is read again."""
-        if len(node.all_input_nodes) != 1 or len(node.all_input_nodes[0].users) == 1:
-            return False
-        if node.op == "call_module":
-            return bool(getattr(self.model.get_submodule(str(node.target)), "inplace", False))
-        name = node.target if isinstance(node.target, str) else node.target.__name__
-        return bool(node.kwargs.get("inplace")) or (name.endswith("_") and name[0] != "_")
+        inputs = node.all_input_nodes
+        alone = len(inputs) == 1 and len(inputs[0].users) > 1
+        return alone and works_in_place(node, self.model)
 
     def _output(self, node: fx.Node) -> Step:
         value = node.args[0]

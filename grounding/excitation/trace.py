@@ -130,6 +130,11 @@ def trace(model: nn.Module) -> tuple[fx.Graph, dict[str, fx.Node]]:
     UnsupportedOperation
         If the model's forward cannot be traced (data-dependent control flow).
     """
+    if "forward" in vars(model):
+        raise UnsupportedOperation(
+            f"{type(model).__name__}: its forward was replaced on the object, which torch.fx does "
+            "not see; make it the forward of a class"
+        )
     tracer = _Tracer()
     parameters = inspect.signature(model.forward).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
@@ -142,9 +147,20 @@ def trace(model: nn.Module) -> tuple[fx.Graph, dict[str, fx.Node]]:
             "give a model without data-dependent control flow, or move that part out of forward"
         ) from error
     for node in reversed(graph.nodes):
-        if not node.users and node.op not in ("placeholder", "output"):
+        needed = node.users or node.op in ("placeholder", "output") or works_in_place(node, model)
+        if not needed:
             graph.erase_node(node)
     return graph, tracer.ends
+
+
+def works_in_place(node: fx.Node, model: nn.Module) -> bool:
+    """Whether a node overwrites its argument."""
+    if node.op == "call_module":
+        return bool(getattr(model.get_submodule(str(node.target)), "inplace", False))
+    if node.op not in ("call_function", "call_method"):
+        return False
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.startswith("_"))
 
 
 def constant(module: nn.Module, path: str) -> Tensor | Any:
