@@ -43,7 +43,7 @@ pass included, preprocessing not. Grid: of a photo of the commonest size."""
 class Settings:
     """What is compared; lists are combined with each other."""
 
-    data: str = os.environ.get("GROUNDING_DATA", str(record.ROOT.parent / "shared" / "data"))
+    data: str | None = None  # folder with VOCdevkit; None: $GROUNDING_DATA or ../shared/data
     backbone: str = "efficientnet_lite0"
     weights: str | None = None  # a local file; None: the bundled or downloaded ones
     caffe: bool = False  # the weights want BGR, 0–255, less the Caffe mean
@@ -212,7 +212,8 @@ def play(
 def main() -> None:
     settings = record.read_settings(Settings)
     console = Console()
-    root = Path(settings.data) / "VOCdevkit" / "VOC2007"
+    usual = os.environ.get("GROUNDING_DATA", record.ROOT.parent / "shared" / "data")
+    root = Path(settings.data or usual) / "VOCdevkit" / "VOC2007"
     splits = {split: read_voc(root, split) for split in ("train", "val")}
     game = Game(read_difficult(root / "pointing_game_difficult.txt"))
     images = [image for image in splits["val"] if image.class_boxes()]
