@@ -23,7 +23,7 @@ from grounding.models import BUNDLED, load_model
 from grounding.preprocessing import Preprocessing, attention_size, scoring_size
 from grounding.words import WordMatch, resolve
 
-SHORT_SIDE = 320  # pixels; of the photo as the classifier sees it
+SHORT_SIDE = 384  # pixels; of the photo as the classifier sees it
 
 Method = Literal["cmwp", "mwp", "wta"]
 
