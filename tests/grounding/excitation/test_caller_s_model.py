@@ -97,6 +97,27 @@ def test_training_mode_gives_evaluation_s_results() -> None:
     assert torch.equal(found.cmwp([0, 1]), expected.cmwp([0, 1]))
 
 
+class Auxiliary(nn.Module):
+    """Another output in training mode, as GoogLeNet has, and a norm that depends on the mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.InstanceNorm2d(3, track_running_stats=True)
+        self.net = make("residual", 0)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        scores = self.net(self.norm(x))
+        return (scores, scores) if self.training else scores
+
+
+def test_forward_that_differs_in_training_mode() -> None:
+    net, x = Auxiliary().double().train(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    found = ExcitationBackprop(net, "net.stem")(x).logits
+    assert isinstance(net(x), tuple)
+    net = Auxiliary().double().eval()
+    torch.testing.assert_close(found, net(x), rtol=0, atol=1e-12)
+
+
 def test_hooks_are_neither_called_nor_lost() -> None:
     net, calls = make("residual", 0), []
 

@@ -97,35 +97,36 @@ def test_operator_of_many_colours_costs_less_than_one_pass_per_position() -> Non
 class Twice(nn.Module):
     """Values that are read twice by the same step."""
 
-    def __init__(self, concat: bool) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
-        self.concat = concat
+        self.kind = kind
         self.conv, self.relu = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU()
         self.project, self.expand = nn.Conv2d(4, 2, 1), nn.Conv2d(2, 8, 1)
         self.wide, self.fc = nn.Conv2d(4, 8, 3, padding=1), nn.Linear(8, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(self.conv(x))
-        if self.concat:
-            x = torch.cat([x, x], 1)
-        else:
-            linear = self.project(x)
-            x = torch.relu(self.expand(linear + linear)) + torch.relu(self.wide(x + x))
-        return self.fc(x.mean((2, 3)))
+        if self.kind == "concat":
+            return self.fc(torch.cat([x, x], 1).mean((2, 3)))
+        linear = self.project(x)
+        expanded = torch.relu(self.expand(linear + linear))
+        if self.kind == "sums":
+            expanded = expanded + torch.relu(self.wide(x + x))
+        return self.fc(expanded.mean((2, 3)))
 
 
-@pytest.mark.parametrize("concat", [True, False])
+@pytest.mark.parametrize("kind", ["concat", "linear", "sums"])
 @pytest.mark.parametrize("bottlenecks", ["positive", "composed"])
-def test_a_value_read_twice_gets_both_shares(concat: bool, bottlenecks: str) -> None:
+def test_a_value_read_twice_gets_both_shares(kind: str, bottlenecks: str) -> None:
     torch.manual_seed(2)
-    net = Twice(concat).double().eval()
+    net = Twice(kind).double().eval()
     engine = ExcitationBackprop(net, "relu", bottlenecks=bottlenecks)  # type: ignore[arg-type]
     x = torch.randn(2, 3, 6, 6, dtype=torch.float64)
     plain = word_by_word(engine(x), False)
     state = engine(x)
     state.operator()
     torch.testing.assert_close(state.mwp(WORDS), plain, rtol=0, atol=1e-13)
-    if concat or bottlenecks == "composed":  # nothing signed on the way
+    if kind == "concat" or bottlenecks == "composed":  # nothing signed on the way
         total = plain.sum((2, 3)) + engine(x).leak(WORDS)
         torch.testing.assert_close(total, torch.ones(2, CLASSES).double(), rtol=0, atol=1e-12)
 
@@ -174,6 +175,8 @@ def test_period_is_the_smallest_without_meeting() -> None:
     for i in range(6):
         spread[i, i : i + 3] = True
     assert Support(spread, torch.eye(4).bool()).period == (3, 1)
+    gaps = torch.eye(6, 10).bool() | torch.eye(6, 10).roll(4, 1).bool()  # i and i + 4: dilation
+    assert Support(gaps, torch.eye(4).bool()).period == (3, 1)
 
 
 def test_coverage_of_boxes_is_the_covered_share_of_each_cell() -> None:
