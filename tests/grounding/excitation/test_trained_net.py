@@ -6,7 +6,6 @@ import copy
 
 import pytest
 import skimage.data
-import torch
 from PIL import Image
 
 from grounding.classifier import TagClassifier
