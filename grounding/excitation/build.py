@@ -157,8 +157,10 @@ class Builder:
         elif call == "add" and len(data) == len(args) and kwargs.get("alpha", 1) == 1:
             plain.operation = Add()
         elif call == "mul" and len(data) == 2 and self.gates == "constant":
-            plain.inputs = _value_then_gate(data)
-            plain.operation = Elementwise(operator.mul, plain.inputs[0].bound)
+            gated = _value_then_gate(data)
+            if gated is not None:
+                plain.inputs = gated
+                plain.operation = Elementwise(operator.mul, 0 if gated[0].bound == 0 else None)
         elif call in ("max_pool2d", "boolean_dispatch", "_max_pool2d") and "max_pool2d" in str(
             node
         ):
@@ -215,7 +217,7 @@ class Builder:
             if alone and isinstance(target, Activated) and target.activation is None:
                 target.activation = found
                 return before
-            return Step(name, Elementwise(found.function, found.bound), [before])
+            return Step(name, Elementwise(found.function, found.bound, found.gate), [before])
         return Step(name, found, [before])
 
     def _resolve(self, tree: Any) -> Any:
@@ -250,9 +252,17 @@ def _slice_of(parts: Step, plain: Step) -> Step:
     return Step(plain.name, Fixed(piece), list(parts.inputs), piece, parts.args, parts.kwargs)
 
 
-def _value_then_gate(data: list[Step]) -> list[Step]:
-    """Of two factors the gate is the one that a sigmoid or the like made."""
-    first_is_gate = isinstance(data[0].operation, Elementwise | Affine) and not isinstance(
-        data[1].operation, Elementwise
-    )
-    return data[::-1] if first_is_gate and data[0].bound == 0 and data[1].bound != 0 else data
+def _value_then_gate(data: list[Step]) -> list[Step] | None:
+    """The gated value and its gate, the factor that is one number a channel; None if unclear."""
+    gates = [step for step in data if _is_gate(step)]
+    if len(gates) != 1:
+        return None
+    return [data[0], data[1]] if gates[0] is data[1] else [data[1], data[0]]
+
+
+def _is_gate(step: Step) -> bool:
+    """Whether a value is in [0, 1]: made by a sigmoid or the like."""
+    operation = step.operation
+    if isinstance(operation, Activated):
+        return operation.activation is not None and operation.activation.gate
+    return isinstance(operation, Elementwise) and operation.gate

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 from torch import Tensor, nn
 
 from .layers import exact
 from .plan import Bottlenecks, Gates, Plan, Residual
 from .state import State
+from .trace import UnsupportedOperation
 
 
 class ExcitationBackprop:
@@ -46,6 +49,8 @@ class ExcitationBackprop:
     UnsupportedOperation
         If the model cannot be traced, the target does not exist, or an operation between the target
         and the class scores has no rule; the message names the module and what to do.
+    ValueError
+        If an option is none of those named, or target and resolution are both given.
 
     References
     ----------
@@ -63,9 +68,18 @@ class ExcitationBackprop:
         gates: Gates = "refuse",
         chunk: int | None = None,
     ) -> None:
+        _check("residual", residual, get_args(Residual))
+        _check("bottlenecks", bottlenecks, get_args(Bottlenecks))
+        _check("gates", gates, get_args(Gates))
+        for name, number in (("resolution", resolution), ("chunk", chunk)):
+            if number is not None and number < 1:
+                raise ValueError(f"{name}={number}: give a whole number, 1 or more")
+        if target is not None and resolution is not None:
+            raise ValueError("target and resolution both choose the layer; give one of them")
         with torch.no_grad():
             self._plan = Plan(model, target, resolution, residual, bottlenecks, gates)
         self._chunk = chunk
+        self._verified = False
 
     @property
     def target(self) -> str:
@@ -85,6 +99,8 @@ class ExcitationBackprop:
         ------
         ValueError
             If the images are not a 4-d tensor.
+        UnsupportedOperation
+            If the engine's scores are not the model's (checked once, on the first image).
         """
         if images.ndim != 4:
             raise ValueError(
@@ -92,5 +108,26 @@ class ExcitationBackprop:
             )
         layout = images.contiguous(memory_format=torch.channels_last)
         run = self._plan.run(layout)
+        if not self._verified and len(images):
+            self._verify(images[:1], run.output[:1])
         chunk = self._chunk or (1024 if images.is_cuda else 32)
         return State(self._plan, run, (images.shape[2], images.shape[3]), chunk)
+
+    def _verify(self, image: Tensor, scores: Tensor) -> None:
+        """Compare with the model itself: tracing can miss what a forward does in place."""
+        expected = self._plan.model(image.clone())
+        largest = float(expected.abs().max())
+        tolerance = 1e-3 if image.dtype in (torch.float32, torch.float64) else 0.05
+        difference = float((scores - expected).abs().max())
+        if difference > tolerance * largest:
+            raise UnsupportedOperation(
+                f"{type(self._plan.model).__name__}: the traced scores differ from the model's by "
+                f"{difference:.2g} of {largest:.2g}; its forward does something torch.fx does not "
+                "see, such as changing a tensor in place: write that out of place"
+            )
+        self._verified = True
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}={value!r}: give one of {', '.join(known)}")

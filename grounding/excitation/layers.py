@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,23 +14,35 @@ from torch.nn import functional as F
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
+_BACKENDS: list[Any] = [
+    getattr(library, product)
+    for library, product in (
+        (torch.backends.cudnn, "conv"),
+        (torch.backends.cuda, "matmul"),
+        (torch.backends.mkldnn, "conv"),
+        (torch.backends.mkldnn, "matmul"),
+    )
+]
+
 
 def exact(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Run a function without gradients and without TF32 convolutions.
+    """Run a function without gradients, autocast and reduced-precision products.
 
-    TF32 keeps 10 bits of a product: too few for differences of two maps.
+    TF32 and bfloat16 keep 10 and 7 bits of a product: too few for differences of two maps.
     """
 
     @functools.wraps(function)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-        usual = convolutions.fp32_precision
-        convolutions.fp32_precision = "ieee"
+        usual = [backend.fp32_precision for backend in _BACKENDS]
+        for backend in _BACKENDS:
+            backend.fp32_precision = "ieee"
         try:
-            with torch.no_grad():
+            off = [torch.autocast(kind, enabled=False) for kind in ("cpu", "cuda")]
+            with torch.no_grad(), off[0], off[1]:
                 return function(*args, **kwargs)
         finally:
-            convolutions.fp32_precision = usual
+            for backend, precision in zip(_BACKENDS, usual, strict=True):
+                backend.fp32_precision = precision
 
     return run
 

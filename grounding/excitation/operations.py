@@ -45,6 +45,7 @@ class Activation:
     function: Callable[[Tensor], Tensor]
     bound: Bound
     in_place: Callable[[Tensor], Tensor] | None = None  # for a fresh argument
+    gate: bool = False  # its values are in [0, 1], as those of squeeze-and-excitation
 
     def fresh(self, x: Tensor) -> Tensor:
         return (self.in_place or self.function)(x)
@@ -161,8 +162,8 @@ class Elementwise(Operation):
     With several inputs (a gate) the signal goes to the first.
     """
 
-    def __init__(self, function: Callable[..., Tensor], bound: Bound) -> None:
-        self.function, self.lowest = function, bound
+    def __init__(self, function: Callable[..., Tensor], bound: Bound, gate: bool = False) -> None:
+        self.function, self.lowest, self.gate = function, bound, gate
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.function(*inputs)

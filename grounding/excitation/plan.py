@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from .build import Builder, Step
 from .compose import compose_bottlenecks, parts
-from .layers import LinearLayer
+from .layers import ConvLayer, LinearLayer
 from .links import Link
 from .operations import Activated, Add, Affine, BatchNorm, Concat, Elementwise, Fixed, excitation
 from .trace import UnsupportedOperation
@@ -44,6 +44,8 @@ class Plan:
         bottleneck is composed.
     classifier, features
         The last layer with weights, in which the contrast is taken, and the step it reads.
+    model
+        The shadow of the caller's model that was traced.
     linear_head
         The classifier's layer if it is a linear layer and the last step, else None.
     carriers
@@ -60,6 +62,7 @@ class Plan:
         gates: Gates,
     ) -> None:
         builder = Builder(model, gates)
+        self.model = builder.model
         node = None if target is None else _find(target, builder)
         self.output = builder.build(node)
         self.steps = builder.steps
@@ -72,23 +75,20 @@ class Plan:
         self._between = self._steps_above(target_step)
         self._refuse_unsupported(gates)
         for step in self.steps:
-            is_gate = isinstance(
-                step.operation, Elementwise
-            )  # the signal goes to the gated value alone
+            is_gate = isinstance(step.operation, Elementwise)  # only the gated value gets signal
             step.sources = step.inputs[:1] if is_gate else list(step.inputs)
         self._treat_linear_values(residual, bottlenecks)
         self.classifier = self._find_classifier()
         if bottlenecks == "composed":
             compose_bottlenecks([step for step in self._between if step is not self.classifier])
         (self.features,) = self.classifier.sources
-        layer = (
-            self.classifier.operation.layer
-            if isinstance(self.classifier.operation, Affine)
-            else None
-        )
-        self.linear_head = (
-            layer if self.classifier is self.output and isinstance(layer, LinearLayer) else None
-        )
+        head = self.classifier.operation
+        assert isinstance(head, Affine)
+        if isinstance(head.layer, ConvLayer) and head.activation is None:
+            head.linear = "excitatory"  # whether a score is positive must not matter
+        self.linear_head: LinearLayer | None = None
+        if self.classifier is self.output and isinstance(head.layer, LinearLayer):
+            self.linear_head = head.layer
         self.ends = self._find_ends(target_step)
         self.path = self._reached()
         self.carriers = {*self.path, *self.ends}

@@ -31,6 +31,7 @@ _BOUNDS: dict[str, float] = {
     "tanh": -1, "selu": -1.7580993408473766, "silu": -0.27846454276107374, "hardswish": -0.375,
     "gelu": -0.16997120747990369, "mish": -0.3088434, "celu": -1, "elu": -1, "hardtanh": -1,
 }  # fmt: skip
+_GATES = ("sigmoid", "hardsigmoid")
 _UNBOUNDED = ("leaky_relu", "prelu", "log_softmax", "logsigmoid")
 _UNCHANGED = (
     "dropout",
@@ -104,10 +105,10 @@ def _activation_module(module: nn.Module) -> Activation | None:
         return None
     pure = copy.copy(module)
     if not hasattr(pure, "inplace"):
-        return Activation(pure.forward, bound)
+        return Activation(pure.forward, bound, gate=name in _GATES)
     in_place = copy.copy(module)
     pure.inplace, in_place.inplace = False, True  # type: ignore[assignment]
-    return Activation(pure.forward, bound, in_place.forward)
+    return Activation(pure.forward, bound, in_place.forward, name in _GATES)
 
 
 def function_name(target: Any) -> str:
@@ -137,7 +138,9 @@ def function_operation(
         pure = getattr(F, name.rstrip("_"), None) or function
         bound = None if name in _UNBOUNDED else _function_bound(name, positional, kwargs)
         in_place = torch.relu_ if name.startswith("relu") and "6" not in name else None
-        return Activation(lambda x: pure(x, *positional, **settings), bound, in_place)
+        return Activation(
+            lambda x: pure(x, *positional, **settings), bound, in_place, name in _GATES
+        )
     if name in ("avg_pool2d", "adaptive_avg_pool2d", "mean"):
         return AveragePool(
             lambda x: function(x, *args, **kwargs), _is_global(name, *args, **kwargs)

@@ -22,7 +22,7 @@ class Top:
 
     def __init__(self, plan: Plan, run: Run) -> None:
         self._plan, self._run = plan, run
-        self._dual: AffineLink | None = None
+        self._dual: tuple[AffineLink, Tensor] | None = None
 
     @property
     def excitations(self) -> Tensor:
@@ -60,12 +60,11 @@ class Top:
         """Potentials ``(N, K, *features)`` at the classifier's input, less the dual's."""
         if self._plan.linear_head is not None:
             return self._row_seeds(self._plan.linear_head, words, contrastive)
-        signal = self._top_signal(words)
         link = self._run.links[self._plan.classifier]
-        assert isinstance(link, AffineLink)
-        (z,) = link.down(signal)
+        z = link.down(self._top_signal(words, self._run.excitations[self._plan.output]))[0]
         if contrastive:
-            z = z - self._dual_link(link).down(signal)[0]
+            dual, excited = self._dual_side()
+            z = z - dual.down(self._top_signal(words, excited))[0]
         return z.unflatten(0, (len(self._run.output), -1))
 
     def _row_seeds(self, layer: LinearLayer, words: Tensor, contrastive: bool) -> Tensor:
@@ -85,26 +84,32 @@ class Top:
             return rows * inverse.unsqueeze(2)
         return (weights * inverse.unsqueeze(1)) @ rows
 
-    def _top_signal(self, words: Tensor) -> Tensor:
-        """Potentials at the classifier's output, for nets that pool after it."""
+    def _top_signal(self, words: Tensor, excited: Tensor) -> Tensor:
+        """Potentials at the output of a classifier that is pooled; `excited` is at the top."""
         images, classes = self._run.output.shape
         if words.ndim == 1:
             words = F.one_hot(words, classes).to(self._run.output).unsqueeze(0)
         priors = words.expand(images, -1, -1).flatten(0, 1)
-        excited = self._run.excitations[self._plan.output].repeat_interleave(
-            len(priors) // images, 0
-        )
+        excited = excited.repeat_interleave(len(priors) // max(images, 1), 0)
         signals = {self._plan.output: share(priors, excited)}
-        return walk(self._plan, self._run, signals, self._plan.above_classifier)[
-            self._plan.classifier
-        ]
+        arrived = walk(self._plan, self._run, signals, self._plan.above_classifier)
+        return arrived[self._plan.classifier]
 
-    def _dual_link(self, link: AffineLink) -> AffineLink:
+    def _dual_side(self) -> tuple[AffineLink, Tensor]:
+        """The link of the weights ``-W``, and the dual units' excitation at the top."""
         if self._dual is None:
             operation = self._plan.classifier.operation
             assert isinstance(operation, Affine)
-            dual = operation.layer.inhibitory()
+            layer = operation.layer.inhibitory()
             before = self._run.excitations[self._plan.features]
-            excited = self._run.excitations[self._plan.classifier]
-            self._dual = AffineLink([dual], link.sizes, share(excited, dual.apply(before)))
+            total = layer.apply(before)
+            if operation.activation is None:  # the dual map is pooled by itself
+                excited = top = total
+                for step in self._plan.above_classifier:
+                    top = self._run.links[step].up([top])
+            else:
+                excited = self._run.excitations[self._plan.classifier]
+                top = self._run.excitations[self._plan.output]
+            link = AffineLink([layer], [before.shape[2:]], share(excited, total))
+            self._dual = link, top
         return self._dual

@@ -31,6 +31,13 @@ def shadow(model: nn.Module) -> nn.Module:
     memo: dict[int, nn.Module] = {}
 
     def twin(module: nn.Module) -> nn.Module:
+        for hook in module._forward_pre_hooks.values():
+            if type(hook).__module__.startswith("torch.nn.utils"):
+                raise UnsupportedOperation(
+                    f"{type(module).__name__} has {type(hook).__name__}, which makes its weight "
+                    "anew in every forward; remove it first (torch.nn.utils.remove_weight_norm, "
+                    "remove_spectral_norm or prune.remove)"
+                )
         if id(module) not in memo:
             other = copy.copy(module)
             memo[id(module)] = other
@@ -38,7 +45,7 @@ def shadow(model: nn.Module) -> nn.Module:
             for name, value in module.__dict__.items():
                 if name.endswith("_hooks") or "_hooks_" in name:
                     other.__dict__[name] = OrderedDict()
-                elif isinstance(value, dict | set):
+                elif isinstance(value, dict | set | list):
                     other.__dict__[name] = copy.copy(value)
             other._modules = {
                 name: None if child is None else twin(child)

@@ -155,7 +155,10 @@ class Head(nn.Module):
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("target", ["conv", "act"])
 def test_convolution_as_classifier(relu: bool, target: str) -> None:
-    """By hand: mass spreads over positions like the positive scores, then over W+ or W-."""
+    """By hand: mass spreads over positions like the scores after a ReLU, then over W+ or W-.
+
+    Without a ReLU it spreads like the excitatory input, so that a score's sign does not matter.
+    """
     torch.manual_seed(1)
     net = Head(relu).double().eval()
     with torch.no_grad():
@@ -169,8 +172,9 @@ def test_convolution_as_classifier(relu: bool, target: str) -> None:
         for sign in (1, -1):
             weights = (sign * W).clamp(min=0)
             totals = torch.einsum("kc,chw->khw", weights, h)
-            share = torch.where(totals > 0, 1.0, 0.0)
-            expected.append(scores / scores.sum((1, 2), keepdim=True) * share)
+            mass = scores * (totals > 0) if relu else totals  # (K, h, w)
+            whole = scores if relu else totals
+            expected.append(mass / whole.sum((1, 2), keepdim=True))
         assert bool((scores.sum((1, 2)) > 0).all())
     state = ExcitationBackprop(net, target)(x)
     words = [0, 1, 2]
