@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +26,9 @@ from grounding.preprocessing import Preprocessing, attention_size, scoring_size
 from grounding.words import WordMatch, resolve
 
 SHORT_SIDE = 384  # pixels; of the photo as the classifier sees it
+
+# What torch says where a layer's window does not fit its input.
+TOO_SMALL = re.compile("[Oo]utput size is too small|Kernel size can't be greater")
 
 Method = Literal["cmwp", "mwp", "wta"]
 
@@ -183,7 +188,8 @@ class TagClassifier:
         ------
         UserError
             A word is unknown or too general, the photo cannot be opened, the method is none of
-            the three, or the model has an operation that Excitation Backprop has no rule for.
+            the three, `short_side` is too small for the model, or the model has an operation
+            that Excitation Backprop has no rule for.
         """
         if method not in get_args(Method):
             raise UserError(f"method {method!r} is none of {', '.join(get_args(Method))}")
@@ -193,11 +199,23 @@ class TagClassifier:
         began = time.perf_counter()
         scores, priors = _scores_and_priors(self.logits(photo), matches, self.multi_label)
         engine = self.engine(target, resolution)
-        state = engine(self.preprocess(photo, short_side).unsqueeze(0).to(self.device))
+        pixels = self.preprocess(photo, short_side).unsqueeze(0).to(self.device)
         asked = priors.argmax(1) if method == "wta" else priors  # the winner takes all there too
-        grids = getattr(state, method)(asked)[0]  # (K, h, w)
+        try:
+            state = engine(pixels)
+            grids = getattr(state, method)(asked)[0]  # (K, h, w)
+            leak = state.leak(priors)[0].tolist()
+        except UnsupportedOperation as error:
+            raise self._unsupported(error) from error
+        except RuntimeError as error:
+            if not TOO_SMALL.search(str(error)):
+                raise
+            height, width = pixels.shape[2:]
+            raise UserError(
+                f"model {self.name}: a photo of {width}×{height} pixels is too small for it "
+                f"(short_side={short_side}); raise short_side"
+            ) from error
         maps = [_resize(grid, photo.height, photo.width) for grid in grids]
-        leak = state.leak(priors)[0].tolist()
         return Attention(
             maps=dict(zip(words, maps, strict=True)),
             matches=matches,
@@ -222,16 +240,29 @@ class TagClassifier:
             try:
                 self._engines[key] = ExcitationBackprop(self.model, target, resolution=resolution)
             except UnsupportedOperation as error:
-                raise UserError(f"model {self.name}: {' '.join(str(error).split())}") from error
+                raise self._unsupported(error) from error
         return self._engines[key]
+
+    def _unsupported(self, error: UnsupportedOperation) -> UserError:
+        return UserError(f"model {self.name}: {' '.join(str(error).split())}")
 
 
 def _override(usual: Preprocessing, fields: Mapping[str, Any]) -> Preprocessing:
+    if not isinstance(fields, Mapping):
+        raise UserError(f"preprocessing={fields}: give fields and values, as in {{white:255}}")
     known = {each.name for each in dataclasses.fields(Preprocessing)}
-    for key in fields:
+    values: dict[str, Any] = {}
+    for key, value in fields.items():
         if key not in known:
             raise UserError(f"preprocessing has no {key!r}; it has {', '.join(sorted(known))}")
-    values: dict[str, Any] = {k: tuple(v) if k in ("mean", "std") else v for k, v in fields.items()}
+        several = key in ("mean", "std")
+        if several and (isinstance(value, str) or not isinstance(value, Sequence)):
+            raise UserError(f"preprocessing: {key}={value} is no list; give three numbers")
+        values[key] = tuple(value) if several else value
+        numbers = values[key] if several else (value,) if key in ("white", "size") else ()
+        kind, told = (int, "whole pixels") if key == "size" else (int | float, "finite numbers")
+        if not all(isinstance(number, kind) and math.isfinite(number) for number in numbers):
+            raise UserError(f"preprocessing: {key}={value} is unusable; give {told}")
     return dataclasses.replace(usual, **values)
 
 

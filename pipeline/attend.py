@@ -24,23 +24,39 @@ from grounding.words import caption_words, resolve
 from pipeline.stage import device, finish, is_finished, start
 
 SHEET_PHOTOS = 40  # on the contact sheet; every photo has its own pictures besides
+LARGEST_SIDE = 4096  # pixels; a larger short side fills the memory of any machine
+
+PICTURES = ("attention.npz", "overlay_*.png")  # of a photo
+WRITES = (*PICTURES, *(f"*/{name}" for name in PICTURES), "contact_sheet.png", "rejects.jsonl")
+
+# What a rejection's message contains, and its code; the first that fits.
+REJECT_CODES = {
+    "no such file": "missing",
+    "may not be read": "not permitted",
+    "not an image": "not an image",
+    "more than max_pixels": "too large",
+    "beyond Pillow's own limit": "too large",
+    "raise short_side": "too small",
+    "truncated": "truncated",
+    "cannot be decoded": "damaged",
+}
 
 
 def run(config: DictConfig) -> None:
     """Write attention maps, and pictures of them, for every photo and word.
 
     One photo's files go straight into `out`; of several each has a folder there. Photos that
-    cannot be read are told, and listed in `rejects.jsonl`.
+    cannot be used are told, and listed in `rejects.jsonl`.
 
     Raises
     ------
     UserError
         A key is unusable, a word is not in the vocabulary, or no photo could be read.
     """
+    _check(config)
     if is_finished(config):
         return
     began = time.perf_counter()
-    _check(config)
     paths = list_images(_strings(config.image))
     classifier = TagClassifier.pretrained(**config.model, device=device(config))
     words = _words(config, classifier)
@@ -54,7 +70,9 @@ def run(config: DictConfig) -> None:
         target=target,
         resolution=config.resolution,
     )
-    out = start(config, paths)
+    if len(paths) == 1:
+        open_image(paths[0], config.max_pixels)  # or an earlier run would be removed for nothing
+    out = start(config, paths, WRITES)
     names = ["."] if len(paths) == 1 else safe_names(path.stem for path in paths)
 
     console = Console(stderr=True)
@@ -70,13 +88,16 @@ def run(config: DictConfig) -> None:
     ):
         try:
             image = open_image(path, config.max_pixels)
+            attention = ask(image)
         except UserError as error:
             if len(paths) == 1:
                 raise
-            rejects.append({"image": str(path), "reason": str(error).removeprefix(f"{path}: ")})
-            console.print(f"rejected: {error}", markup=False, highlight=False, soft_wrap=True)
+            reason = str(error).removeprefix(f"{path}: ")
+            rejects.append({"image": str(path), "code": _code(reason), "reason": reason})
+            console.print(
+                f"rejected: {path}: {reason}", markup=False, highlight=False, soft_wrap=True
+            )
             continue
-        attention = ask(image)
         _write(out / name, image, attention.maps)
         size = {"width": image.width, "height": image.height}
         photos.append({"image": str(path), "folder": name, **size, **_measured(attention)})
@@ -94,7 +115,7 @@ def run(config: DictConfig) -> None:
     metrics = {
         "photos": photos,
         "done": len(photos),
-        "rejected": Counter(reject["reason"] for reject in rejects),
+        "rejected": Counter(reject["code"] for reject in rejects),
         "seconds": round(time.perf_counter() - began, 3),
     }
     finish(out, metrics)
@@ -122,7 +143,13 @@ def _strings(value: Any) -> list[str]:
     return [str(one) for one in values if one is not None]
 
 
+def _code(reason: str) -> str:
+    return next((code for text, code in REJECT_CODES.items() if text in reason), "other")
+
+
 def _check(config: DictConfig) -> None:
+    if OmegaConf.is_missing(config, "image"):
+        raise UserError("image is missing; give image=PHOTO, or a folder, a glob or a list of them")
     if config.method not in get_args(Method):
         raise UserError(f"method={config.method}: give one of {', '.join(get_args(Method))}")
     for key in ("short_side", "max_pixels", "resolution"):
@@ -131,6 +158,17 @@ def _check(config: DictConfig) -> None:
             continue
         if not isinstance(number, int) or number < 1:
             raise UserError(f"{key}={number}: give a whole number of pixels, 1 or more")
+    if config.short_side > LARGEST_SIDE:
+        raise UserError(f"short_side={config.short_side}: give {LARGEST_SIDE} pixels or fewer")
+    if config.target is not None and config.resolution is not None:
+        raise UserError("target= and resolution= both choose the layer; give one of them")
+    model = config.model
+    if not isinstance(model.name, str):
+        raise UserError(f"model.name={model.name}: give the name of a net, as in resnet50")
+    if not isinstance(model.weights, str | None):
+        raise UserError(f"model.weights={model.weights}: give a file of weights")
+    if not isinstance(model.multi_label, bool):
+        raise UserError(f"model.multi_label={model.multi_label}: give true or false")
 
 
 def _words(config: DictConfig, classifier: TagClassifier) -> list[str]:

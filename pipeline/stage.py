@@ -5,8 +5,7 @@ and `finish` at the end. `done.json` comes last, so that a killed run is seen as
 """
 
 import json
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,8 +30,11 @@ def is_finished(config: DictConfig) -> bool:
     Raises
     ------
     UserError
-        It holds a finished run of another configuration, and `overwrite` is false.
+        It holds a finished run of another configuration, and `overwrite` is false; or
+        `overwrite` is neither true nor false.
     """
+    if not isinstance(config.overwrite, bool):
+        raise UserError(f"overwrite={config.overwrite}: give true or false")
     out = Path(config.out)
     if config.overwrite or not (out / DONE).is_file():
         return False
@@ -48,10 +50,22 @@ def is_finished(config: DictConfig) -> bool:
     return True
 
 
-def start(config: DictConfig, inputs: Iterable[Path]) -> Path:
-    """Make `config.out` an empty folder but for the resolved configuration; return it.
+def start(config: DictConfig, inputs: Iterable[Path], writes: Sequence[str]) -> Path:
+    """Make `config.out` a folder with the resolved configuration and no earlier run; return it.
 
-    An earlier run of the same stage is removed; no other file ever is.
+    Of an earlier run of the same stage the files are removed that the stage writes, and the
+    folders that this leaves empty; nothing else ever is. A kill on the way leaves a folder that
+    is accepted the next time.
+
+    Parameters
+    ----------
+    config : DictConfig
+        Of the stage.
+    inputs : iterable of Path
+        Files that the stage reads.
+    writes : sequence of str
+        Glob patterns, relative to `out`, of the files that the stage writes besides those of
+        every stage.
 
     Raises
     ------
@@ -63,15 +77,16 @@ def start(config: DictConfig, inputs: Iterable[Path]) -> Path:
     inside = [path for path in inputs if path.resolve().is_relative_to(out.resolve())]
     if inside:
         raise UserError(
-            f"out={out}: {inside[0]} lies in it and would be removed; give another out="
+            f"out={out}: {inside[0]} lies in it and could be removed; give another out="
         )
     try:
-        if out.is_dir() and any(out.iterdir()):
-            if _read_config(out).get("stage") != config.stage:
+        if out.is_dir():
+            own = _own_files(out, writes)
+            if not _is_of_stage(out, config.stage, own):
                 raise UserError(f"out={out}: holds other files; give an empty or a new folder")
-            _clear(out)
+            _clear(out, own)
         out.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(resolved, out / CONFIG)
+        _write_text(out / CONFIG, OmegaConf.to_yaml(resolved))
     except OSError as error:
         raise UserError(
             f"out={out}: cannot be written ({error.strerror}); give a folder you can write to"
@@ -88,9 +103,7 @@ def finish(out: Path, metrics: dict[str, Any]) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that the file is either whole or absent."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    _write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def device(config: DictConfig) -> torch.device:
@@ -98,20 +111,49 @@ def device(config: DictConfig) -> torch.device:
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        chosen = torch.device(config.device)
+        chosen = torch.device(str(config.device))
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError):
         raise UserError(f"device={config.device}: not on this machine; try device=auto") from None
     return chosen
 
 
-def _clear(folder: Path) -> None:
-    (folder / DONE).unlink(missing_ok=True)  # first: what is left must not look finished
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+def _own_files(out: Path, writes: Sequence[str]) -> set[Path]:
+    """List the files in `out` that the stage writes, whole or half written."""
+    patterns = [CONFIG, METRICS, DONE, *writes]
+    patterns += [f"{pattern}.part" for pattern in patterns]
+    found = {path for pattern in patterns for path in out.glob(pattern)}
+    return {
+        path
+        for path in found
+        if (path.is_symlink() or path.is_file())
+        and (path.parent == out or not path.parent.is_symlink())
+    }
+
+
+def _is_of_stage(out: Path, stage: str, own: set[Path]) -> bool:
+    """Tell whether `out` holds a run of the stage, or nothing but files it may have left."""
+    written = out / CONFIG
+    if written.is_file() and written.stat().st_size > 0:
+        return _read_config(out).get("stage") == stage
+    return all(path in own or path.is_dir() for path in out.rglob("*"))
+
+
+def _clear(out: Path, own: set[Path]) -> None:
+    """Remove the files and the folders left empty, but not config.yaml: start replaces it."""
+    (out / DONE).unlink(missing_ok=True)  # first: what is left must not look finished
+    for path in own - {out / DONE, out / CONFIG}:
+        path.unlink()
+    for folder in {path.parent for path in own} - {out}:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a file so that it is either whole or absent."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def _resolved(config: DictConfig) -> dict[str, Any]:

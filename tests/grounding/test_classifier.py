@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import grounding
 from data_prep.errors import UserError
 from data_prep.vocabulary import Vocabulary
 from grounding.classifier import TagClassifier
-from grounding.excitation import ExcitationBackprop
+from grounding.excitation import ExcitationBackprop, State, UnsupportedOperation
 from grounding.preprocessing import Preprocessing
 
 CUP = (172, 18, 424, 312)  # drawn by hand: x1, y1, x2, y2
@@ -192,6 +193,50 @@ def test_a_net_without_rules_is_refused_in_one_line(cat: Image.Image) -> None:
     classifier = TagClassifier(Unsupported().eval(), vocabulary, PLAIN, "odd")
     with pytest.raises(UserError, match="^model odd: ") as caught:
         classifier.attention(cat, ["cat"], target="features")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_operation_refused_by_a_query_is_told_in_one_line(
+    cat: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Tensor:
+        raise UnsupportedOperation("no rule\nfor it")
+
+    classifier = TagClassifier.pretrained()
+    monkeypatch.setattr(State, "cmwp", refuse)
+    with pytest.raises(UserError, match="^model bundled:efficientnet_lite0: no rule for it$"):
+        classifier.attention(cat, ["cat"])
+
+
+def test_a_photo_too_small_for_the_net(cat: Image.Image) -> None:
+    torch.manual_seed(0)
+    for name, side in {"alexnet": 32, "inception_v3": 64}.items():
+        options = {"init_weights": False} if name == "inception_v3" else {}
+        net = torchvision.models.get_model(name, num_classes=2, **options).eval()
+        classifier = TagClassifier(net, Vocabulary.from_tags(["cat", "dog"]), PLAIN, name)
+        message = rf"^model {name}: .* too small .*\(short_side={side}\); raise short_side$"
+        with pytest.raises(UserError, match=message):
+            classifier.attention(cat, ["cat"], short_side=side)
+        assert classifier.attend(cat, ["cat"], short_side=128)["cat"].shape == (300, 451)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"mean": 5}, "mean=5 is no list; give three numbers"),
+        ({"std": "123"}, "std=123 is no list"),
+        ({"mean": [1, 2]}, "three numbers each"),
+        ({"mean": [1, 2, "x"]}, "is unusable; give finite numbers"),
+        ({"white": "abc"}, "white=abc is unusable; give finite numbers"),
+        ({"white": float("nan")}, "white=nan is unusable; give finite numbers"),
+        ({"size": 22.5}, "size=22.5 is unusable; give whole pixels"),
+        ({"channels": 5}, "channels=5 is none of RGB, BGR"),
+        (5, "give fields and values"),
+    ],
+)
+def test_unusable_preprocessing_is_told(fields: Any, message: str) -> None:
+    with pytest.raises(UserError, match=rf"^preprocessing.*{message}") as caught:
+        TagClassifier.pretrained(preprocessing=fields)
     assert "\n" not in str(caught.value)
 
 

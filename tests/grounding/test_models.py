@@ -156,6 +156,18 @@ def test_wrong_weights_files(tmp_path: Path, tensors: dict[str, Tensor]) -> None
         assert "\n" not in str(caught.value), name
 
 
+@pytest.mark.filterwarnings("error")
+def test_no_bytes_make_the_unpickler_s_own_error(tmp_path: Path) -> None:
+    """Random bytes, and random bytes after the head of a pickle that torch reads."""
+    random = np.random.default_rng(0)
+    path = tmp_path / "junk.pth"
+    for i in range(600):
+        path.write_bytes(b"\x80\x02" * (i % 2) + random.bytes(int(random.integers(1, 200))))
+        with pytest.raises(UserError, match=r"junk\.pth: no") as caught:
+            read_weights(path)
+        assert "\n" not in str(caught.value)
+
+
 def test_weights_of_another_number_of_classes(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
     torch.save(tensors, tmp_path / "five.pth")
     with pytest.raises(UserError, match=r"classifier\.1\.weight is \(5, .* and \(1000,"):

@@ -35,7 +35,7 @@ def pipeline(
         ),
         (["stage=attend", "image=a(1).jpg"], "cannot read image=a(1).jpg; quote the value twice"),
         (["stage=attend", "words=[cat"], "cannot read words=[cat; quote the value twice"),
-        (["stage=attend", "words=[cat]"], "Missing mandatory value: image"),
+        (["stage=attend", "words=[cat]"], "image is missing; give image=PHOTO"),
     ],
 )
 def test_an_unusable_command_line_is_told_in_one_line(

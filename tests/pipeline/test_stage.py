@@ -1,7 +1,9 @@
 """The stage contract, on a stage that does nothing."""
 
+import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,6 +12,8 @@ from omegaconf.errors import MissingMandatoryValue
 
 from data_prep.errors import UserError
 from pipeline.stage import device, finish, is_finished, start
+
+WRITES = ("sheet.png", "*/map_*.npz")
 
 
 def config(out: Path, **keys: object) -> DictConfig:
@@ -20,7 +24,7 @@ def config(out: Path, **keys: object) -> DictConfig:
 def test_a_finished_run_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "deep" / "out"
     assert not is_finished(config(out))
-    assert start(config(out), []) == out
+    assert start(config(out), [], WRITES) == out
     assert yaml.safe_load((out / "config.yaml").read_text())["twice"] == "33"
     assert not is_finished(config(out))  # started is not finished
     finish(out, {"count": 1})
@@ -30,26 +34,27 @@ def test_a_finished_run_is_not_done_again(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_overwrite_starts_clean(tmp_path: Path) -> None:
-    start(config(tmp_path), [])
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "old.png").touch()
+    start(config(tmp_path), [], WRITES)
+    (tmp_path / "photo").mkdir()
+    for name in ("sheet.png", "photo/map_cat.npz", "photo/map_dog.npz.part"):
+        (tmp_path / name).touch()
     finish(tmp_path, {})
     again = config(tmp_path, overwrite=True)
     assert not is_finished(again)
-    start(again, [])
+    start(again, [], WRITES)
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_half_written_run_starts_clean(tmp_path: Path) -> None:
-    start(config(tmp_path, size=4), [])
-    (tmp_path / "half.npz").touch()
+    start(config(tmp_path, size=4), [], WRITES)
+    (tmp_path / "sheet.png.part").touch()
     assert not is_finished(config(tmp_path))
-    start(config(tmp_path), [])
+    start(config(tmp_path), [], WRITES)
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:
-    start(config(tmp_path), [])
+    start(config(tmp_path), [], WRITES)
     finish(tmp_path, {})
     with pytest.raises(UserError, match="finished run with another size, twice; .*overwrite=true"):
         is_finished(config(tmp_path, size=4))
@@ -59,43 +64,117 @@ def test_another_configuration_is_refused(tmp_path: Path) -> None:
 def test_other_files_are_never_removed(tmp_path: Path, other: str) -> None:
     (tmp_path / other).write_text("stage: another")
     with pytest.raises(UserError, match="holds other files"):
-        start(config(tmp_path, overwrite=True), [])
+        start(config(tmp_path, overwrite=True), [], WRITES)
     assert (tmp_path / other).read_text() == "stage: another"
 
 
 def test_inputs_are_never_removed(tmp_path: Path) -> None:
-    start(config(tmp_path), [])
+    start(config(tmp_path), [], WRITES)
     photo = tmp_path / "photo.jpg"
     photo.touch()
     with pytest.raises(UserError, match=r"photo\.jpg lies in it"):
-        start(config(tmp_path, overwrite=True), [photo])
+        start(config(tmp_path, overwrite=True), [photo], WRITES)
     assert photo.exists()
 
 
-def test_links_are_cut_not_followed(tmp_path: Path) -> None:
+def test_links_are_not_followed(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
-    (kept / "file").touch()
-    out = start(config(tmp_path / "out"), [])
+    (kept / "map_cat.npz").touch()
+    out = start(config(tmp_path / "out"), [], WRITES)
     (out / "link").symlink_to(kept)
-    start(config(out), [])
-    assert (kept / "file").exists()
-    assert not (out / "link").exists()
+    (out / "sheet.png").symlink_to(kept / "map_cat.npz")
+    start(config(out), [], WRITES)
+    assert (kept / "map_cat.npz").exists()
+    assert not (out / "sheet.png").exists()
+
+
+def test_a_person_s_files_in_a_run_s_folder_stay(tmp_path: Path) -> None:
+    start(config(tmp_path), [], WRITES)
+    theirs = ["notes.txt", "map_cat.npz", "photo/notes.txt", "photo/deep/map_cat.npz", "mine/a.png"]
+    own = ["sheet.png", "photo/map_cat.npz", "other/map_cat.npz"]
+    for name in (*theirs, *own):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "empty").mkdir()
+    finish(tmp_path, {})
+    start(config(tmp_path, overwrite=True), [], WRITES)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    folders = {"photo", "photo/deep", "mine", "empty"}
+    assert left == {*theirs, *folders, "config.yaml"}
+    assert all((tmp_path / name).read_text() == name for name in theirs)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+@pytest.mark.parametrize("method", ["unlink", "rmdir", "mkdir", "write_text", "replace"])
+def test_a_kill_anywhere_in_start_leaves_a_folder_that_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, earlier: bool
+) -> None:
+    """Killed before the first, the second, … call that changes the disk."""
+    real = getattr(Path, method)
+    for calls in range(1, 9):
+        out = tmp_path / str(calls)
+        if earlier:
+            start(config(out), [], WRITES)
+            (out / "photo").mkdir()
+            for name in ("sheet.png", "photo/map_cat.npz"):
+                (out / name).touch()
+            finish(out, {})
+        left = iter([True] * (calls - 1))
+
+        def killed(path: Path, *args: Any, left: Any = left, **options: Any) -> Any:
+            if next(left, False):
+                return real(path, *args, **options)
+            if method == "write_text":
+                path.touch()  # opened, nothing written
+            raise Killed
+
+        again = config(out, overwrite=True)
+        with monkeypatch.context() as patch, contextlib.suppress(Killed):
+            patch.setattr(Path, method, killed)
+            start(again, [], WRITES)
+        if (out / "done.json").exists():  # nothing was touched
+            assert (out / "sheet.png").exists()
+        start(again, [], WRITES)
+        assert [path.name for path in out.iterdir() if path.is_file()] == ["config.yaml"]
+        assert yaml.safe_load((out / "config.yaml").read_text())["twice"] == "33"
+
+
+def test_a_half_written_configuration_is_accepted_with_own_files_only(tmp_path: Path) -> None:
+    (tmp_path / "photo").mkdir()
+    for name in ("config.yaml", "config.yaml.part", "sheet.png", "photo/map_cat.npz"):
+        (tmp_path / name).touch()
+    (tmp_path / "photo" / "notes.txt").touch()
+    with pytest.raises(UserError, match="holds other files"):
+        start(config(tmp_path), [], WRITES)
+    assert (tmp_path / "sheet.png").exists()
+    (tmp_path / "photo" / "notes.txt").unlink()
+    start(config(tmp_path), [], WRITES)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_overwrite_is_true_or_false(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="^overwrite=maybe: give true or false$"):
+        is_finished(config(tmp_path, overwrite="maybe"))
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
 def test_unwritable_out(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written .*; give a folder you can write to"):
-        start(config(tmp_path / name), [])
+        start(config(tmp_path / name), [], WRITES)
 
 
 def test_a_missing_key_is_named_before_anything_is_removed(tmp_path: Path) -> None:
-    start(config(tmp_path), [])
-    (tmp_path / "old.png").touch()
+    start(config(tmp_path), [], WRITES)
+    (tmp_path / "sheet.png").touch()
     with pytest.raises(MissingMandatoryValue, match="image"):
-        start(config(tmp_path, image="???"), [])
-    assert (tmp_path / "old.png").exists()
+        start(config(tmp_path, image="???"), [], WRITES)
+    assert (tmp_path / "sheet.png").exists()
 
 
 def test_device(tmp_path: Path) -> None:
