@@ -24,7 +24,7 @@ from grounding.words import caption_words, resolve
 from pipeline.stage import device, finish, is_finished, start
 
 SHEET_PHOTOS = 40  # on the contact sheet; every photo has its own pictures besides
-LARGEST_SIDE = 4096  # pixels; a larger short side fills the memory of any machine
+LARGEST_SIDE = 4096  # pixels; more is a slip, and would fill the memory
 
 PICTURES = ("attention.npz", "overlay_*.png")  # of a photo
 WRITES = (*PICTURES, *(f"*/{name}" for name in PICTURES), "contact_sheet.png", "rejects.jsonl")

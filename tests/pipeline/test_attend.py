@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 import skimage
 import torch
+import torchvision
 from hydra import compose, initialize_config_module
 from PIL import Image
 
 from data_prep.errors import UserError
+from data_prep.images import open_image
+from data_prep.vocabulary import Vocabulary
+from grounding.classifier import TagClassifier
+from grounding.preprocessing import Preprocessing
 from pipeline import attend
 
 PHOTOS = Path(skimage.__path__[0]) / "data"
@@ -112,14 +117,37 @@ def test_a_folder_with_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert maps(out / "coffee_2")["cup"].shape == (400, 600)
     assert maps(out / "dot")["cup"].shape == (1, 1)
     assert metrics(out)["done"] == 3
-    assert sum(metrics(out)["rejected"].values()) == 2
+    assert metrics(out)["rejected"] == {"truncated": 1, "not an image": 1}
     rejects = [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
     assert [Path(reject["image"]).name for reject in rejects] == ["cut.png", "notes.txt"]
-    assert rejects[1]["reason"].startswith("not an image")
+    assert rejects[0]["code"] == "truncated"
+    assert "image file is truncated" in rejects[0]["reason"]
+    assert rejects[1]["code"] == "not an image"
+    assert rejects[1]["reason"].startswith("not an image; give one of")
     printed = capsys.readouterr()
     assert printed.err.count("rejected: ") == 2
     assert "3 done, 2 rejected" in printed.out
     assert (out / "done.json").exists()
+
+
+def test_a_photo_too_small_for_the_net_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A panorama is scaled down so far that AlexNet's last pooling has nothing left."""
+    torch.manual_seed(0)
+    net = torchvision.models.alexnet().eval()
+    alexnet = TagClassifier(net, Vocabulary.imagenet(), Preprocessing((0.5,) * 3, (0.5,) * 3), "a")
+    monkeypatch.setattr(TagClassifier, "pretrained", lambda **_: alexnet)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (200, 200), "red").save(photos / "a.png")
+    Image.new("RGB", (2000, 200), "red").save(photos / "b.png")
+    run(f"image={photos}", "words=cat", f"out={tmp_path / 'out'}", "short_side=64")
+    assert metrics(tmp_path / "out")["done"] == 1
+    assert metrics(tmp_path / "out")["rejected"] == {"too small": 1}
+    reject = json.loads((tmp_path / "out" / "rejects.jsonl").read_text())
+    assert reject["image"].endswith("b.png")
+    assert reject["reason"].endswith("raise short_side")
 
 
 def test_no_usable_photo_is_an_error(tmp_path: Path) -> None:
@@ -130,7 +158,7 @@ def test_no_usable_photo_is_an_error(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(UserError, match="none of 2 files is a usable photo"):
         run(f"image={photos}", "words=cat", f"out={out}")
-    assert (out / "rejects.jsonl").read_text().count("not an image") == 2
+    assert (out / "rejects.jsonl").read_text().count('"code": "not an image"') == 2
     assert not (out / "done.json").exists()
 
 
@@ -138,6 +166,53 @@ def test_one_unusable_photo_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"chelsea\.png: 451×300 pixels .* max_pixels=1000;"):
         run(f"image={CAT}", "words=cat", f"out={tmp_path}", "max_pixels=1000")
     assert not (tmp_path / "done.json").exists()
+
+
+def test_reject_codes_of_real_files(tmp_path: Path) -> None:
+    data = CAT.read_bytes()
+    (tmp_path / "truncated").write_bytes(data[:50_000])
+    (tmp_path / "also truncated").write_bytes(data[:90_000])
+    (tmp_path / "not an image").write_text("cannot be decoded, truncated")
+    (tmp_path / "too large").write_bytes(data)
+    (tmp_path / "damaged").write_bytes(data[:60_000] + bytes(50) + data[60_050:])
+    limits = {"too large": 1000}
+    expected = ["truncated", "not an image", "too large", "damaged", "missing"]
+    for code in [*expected, "also truncated"]:
+        with pytest.raises(UserError) as caught:
+            open_image(tmp_path / code, limits.get(code, 10**9))
+        reason = str(caught.value).removeprefix(f"{tmp_path / code}: ")
+        assert attend._code(reason) == code.removeprefix("also "), reason
+
+
+def test_one_unusable_photo_leaves_a_finished_run_alone(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.png").write_bytes(CAT.read_bytes()[:50_000])
+    before = {path.name: path.stat().st_mtime_ns for path in finished.iterdir()}
+    with pytest.raises(UserError, match=r"cut\.png: cannot be decoded"):
+        run(f"image={tmp_path / 'cut.png'}", "words=cat", f"out={finished}", "overwrite=true")
+    assert {path.name: path.stat().st_mtime_ns for path in finished.iterdir()} == before
+
+
+def test_overwrite_keeps_a_person_s_files(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("cat", "cup"):
+        (photos / f"{name}.png").symlink_to(CAT)
+    out = tmp_path / "out"
+    run(f"image={photos}", "words=cat", f"out={out}")
+    (out / "notes.txt").write_text("mine")
+    (out / "cat" / "notes.txt").write_text("mine")
+    run(f"image={CAT}", "words=dog", f"out={out}", "overwrite=true")
+    assert {str(path.relative_to(out)) for path in out.rglob("*")} == {
+        "attention.npz",
+        "cat",
+        "cat/notes.txt",
+        "config.yaml",
+        "contact_sheet.png",
+        "done.json",
+        "metrics.json",
+        "notes.txt",
+        "overlay_dog.png",
+    }
 
 
 @pytest.mark.parametrize(
@@ -156,13 +231,26 @@ def test_one_unusable_photo_is_told_as_such(tmp_path: Path) -> None:
         (["words=cat", "model.name=resnet5000"], "resnet5000"),
         (["words=cat", "model.weights=nowhere.pth"], "nowhere.pth"),
         (["words=cat", "target=layer99"], "layer99"),
+        (["words=cat", "overwrite=maybe"], "overwrite=maybe: give true or false"),
+        (["words=cat", "model.multi_label=maybe"], "model.multi_label=maybe: give true or false"),
+        (["words=cat", "target=blocks.4", "resolution=28"], "both choose the layer; give one"),
+        (["words=cat", "short_side=4097"], "short_side=4097: give 4096 pixels or fewer"),
+        (["words=cat", "model.name=5"], "model.name=5: give the name"),
+        (["words=cat", "model.weights=5"], "model.weights=5: give a file"),
+        (["words=cat", "model.preprocessing={mean:5}"], "mean=5 is no list; give three numbers"),
+        (
+            ["words=cat", "model.preprocessing={white:abc}"],
+            "white=abc is unusable; give finite numbers",
+        ),
+        (["words=cat", "model.preprocessing=[1]"], "give fields and values"),
     ],
 )
 def test_unusable_keys_leave_a_finished_run_alone(
     finished: Path, overrides: list[str], message: str
 ) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         run(f"image={COFFEE}", f"out={finished}", "overwrite=true", *overrides)
+    assert "\n" not in str(caught.value)
     assert (finished / "done.json").exists()
 
 
