@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
 
 from .operations import (
     Activated,
@@ -20,6 +21,7 @@ from .operations import (
     Concat,
     Elementwise,
     Fixed,
+    MaxPool,
     Operation,
 )
 from .recognise import (
@@ -161,10 +163,11 @@ class Builder:
             if gated is not None:
                 plain.inputs = gated
                 plain.operation = Elementwise(operator.mul, 0 if gated[0].bound == 0 else None)
-        elif call in ("max_pool2d", "boolean_dispatch", "_max_pool2d") and "max_pool2d" in str(
-            node
-        ):
+        elif node.name.startswith("max_pool2d"):  # its function is a dispatcher without a name
             plain.operation = max_pool_operation(args[1:], kwargs)
+        elif node.name.startswith("adaptive_max_pool2d"):
+            size = kwargs.get("output_size", args[1] if len(args) > 1 else None)
+            plain.operation = MaxPool(F.adaptive_max_pool2d, output_size=size)
         elif len(data) == 1 and isinstance(args[0], Step):
             return self._one_input(node, call, plain, protected)
         return plain

@@ -30,6 +30,7 @@ from .links import (
     MaxPoolLink,
     share,
 )
+from .trace import UnsupportedOperation
 
 Bound = float | None
 Linear = Literal["positive", "signed", "excitatory"]
@@ -127,6 +128,12 @@ class Add(Activated):
         return self.activate(sum(inputs[1:], inputs[0]))
 
     def connect(self, values: Sequence[Tensor], excitations: Sequence[Tensor]) -> Connected:
+        if any(value.shape != values[0].shape for value in values):
+            shapes = " and ".join(str(tuple(value.shape)) for value in values)
+            raise UnsupportedOperation(
+                f"excitation cannot pass a sum of values of unequal shapes, {shapes}; "
+                "choose a target above it"
+            )
         value = self.forward(*values)
         total = sum(excitations[1:], excitations[0])
         excited = self.excite(value, total)
@@ -178,16 +185,16 @@ class Elementwise(Operation):
 
 
 class MaxPool(Operation):
-    """Max pooling: along the argmax."""
+    """Max pooling, adaptive or not: along the argmax."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = settings
+    def __init__(self, pool: Callable[..., Any] = F.max_pool2d, **settings: Any) -> None:
+        self.pool, self.settings = pool, settings
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        return F.max_pool2d(inputs[0], **self.settings)
+        return self.pool(inputs[0], **self.settings)
 
     def connect(self, values: Sequence[Tensor], excitations: Sequence[Tensor]) -> Connected:
-        value, indices = F.max_pool2d(values[0], return_indices=True, **self.settings)
+        value, indices = self.pool(values[0], return_indices=True, **self.settings)
         if excitations[0] is values[0]:
             excited = value
         else:

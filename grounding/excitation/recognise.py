@@ -61,6 +61,8 @@ def module_operation(module: nn.Module) -> Operation | Activation | str | None:
             kernel_size=module.kernel_size, stride=module.stride, padding=module.padding,
             dilation=module.dilation, ceil_mode=module.ceil_mode,
         )  # fmt: skip
+    if isinstance(module, nn.AdaptiveMaxPool2d):
+        return MaxPool(F.adaptive_max_pool2d, output_size=module.output_size)
     if isinstance(module, nn.AdaptiveAvgPool2d):
         return AveragePool(module, module.output_size in (1, (1, 1)))
     if isinstance(module, nn.AvgPool2d):
