@@ -28,18 +28,20 @@ from grounding.excitation import ExcitationBackprop
 from scripts.benches import record
 
 NOTES = """\
-Weights are random (torchvision's initialisation; batch-norm scales drawn in 0.5–1.5), images are noise, \
-{size}x{size}. Times in ms, {clock}, medians of {rounds} rounds in which the contestants take turns.
+Weights are random (torchvision's initialisation; batch-norm scales drawn in 0.5–1.5), images are \
+noise, {size}x{size}. Times in ms, {clock}, medians of {rounds} rounds in which the contestants \
+take turns.
 
-`forward`: the plain model. `backprop`: forward and error backpropagation to the target; `cl`: the same with \
-weights and image in channels-last order, PyTorch's fastest. `1 word`, `20 words`: engine, forward included. \
-`all words`: {vocabulary} words at 14x14, forward included, over `forward`. `TorchRay/ours`: 20 words. \
-`agrees`: largest difference from TorchRay's c-MWP over the map's maximum, float64. `float32`: largest difference of \
-float32 maps of a photo from float64 maps, over the maximum of the word's MWP map (the c-MWP map is a difference of \
-two such maps); `own`: median over words of that of c-MWP over its own maximum. `MiB …`: peak memory \
-that a query of so many words adds to the model, the engine and the state."""
+`forward`: the plain model. `backprop`: forward and error backpropagation to the target; `cl`: the \
+same with weights and image in channels-last order, PyTorch's fastest. `1 word`, `20 words`: \
+engine, forward included. `all words`: {vocabulary} words at 14x14, forward included, over \
+`forward`. `TorchRay/ours`: 20 words. `agrees`: largest difference from TorchRay's c-MWP over the \
+map's maximum, float64. `float32`: largest difference of float32 maps of a photo from float64 \
+maps, over the maximum of the word's MWP map (the c-MWP map is a difference of two such maps); \
+`own`: median over words of that of c-MWP over its own maximum. `MiB …`: peak memory that a query \
+of so many words adds to the model, the engine and the state."""
 
-# net: target of the speed table, target of the 14x14 grid, TorchRay's contrast and classifier layers
+# net: target of the speed table, of the 14x14 grid, TorchRay's contrast and classifier layers
 NETS: dict[str, tuple[str, str, str, str]] = {
     "googlenet": ("maxpool3", "maxpool3", "avgpool", "fc"),
     "vgg16": ("features.23", "features.23", "classifier.4", "classifier.6"),
@@ -126,7 +128,7 @@ def speed(name: str, model: nn.Module, image: Tensor, settings: Settings) -> dic
 
 
 def peer(name: str, model: nn.Module, image: Tensor, settings: Settings) -> dict[str, object]:
-    """TorchRay's contrastive excitation backprop on 20 words, and how far its maps are from ours."""
+    """TorchRay's contrastive excitation backprop on 20 words, and its distance from ours."""
     if not settings.torchray:
         return {}
     from torchray.attribution import excitation_backprop as torchray
@@ -233,7 +235,7 @@ def added_memory(name: str, words: int, settings: Settings) -> int:
 def batch_on_gpu(
     name: str, model: nn.Module, image: Tensor, settings: Settings
 ) -> dict[str, object]:
-    """Images a second for a batch and 20 words, and the share of the time its arithmetic alone would take."""
+    """Images a second for a batch and 20 words, and the share of its arithmetic in the time."""
     if settings.device == "cpu":
         return {}
     images = torch.randn(settings.batch, *image.shape[1:], device=image.device)
