@@ -44,9 +44,10 @@ class Support:
 
 def _period(spread: Tensor) -> int:
     count = len(spread)
-    meets = spread.float() @ spread.float().T > 0
+    i, j = (spread.float() @ spread.float().T).nonzero(as_tuple=True)
+    meeting = set((i - j).abs().tolist())  # distances at which two indicators meet
     for period in range(1, count):
-        if not any(meets.diagonal(k).any() for k in range(period, count, period)):
+        if not any(distance and distance % period == 0 for distance in meeting):
             return period
     return count
 
