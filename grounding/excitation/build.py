@@ -35,7 +35,7 @@ from .recognise import (
 from .trace import UnsupportedOperation, constant, shadow, trace, works_in_place
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Step:
     """One operation of the plan.
 
@@ -58,6 +58,9 @@ class Step:
         if self.operation is None:
             return None
         return self.operation.bound([step.bound for step in self.inputs])
+
+    def __repr__(self) -> str:
+        return f"Step({self.name})"  # steps name steps: a full repr would never end
 
     @property
     def is_linear(self) -> bool:

@@ -13,7 +13,18 @@ from .build import Builder, Step
 from .compose import compose_bottlenecks, parts
 from .layers import ConvLayer, LinearLayer
 from .links import Link
-from .operations import Activated, Add, Affine, BatchNorm, Concat, Elementwise, Fixed, excitation
+from .operations import (
+    Activated,
+    Add,
+    Affine,
+    AveragePool,
+    BatchNorm,
+    Concat,
+    Elementwise,
+    Fixed,
+    MaxPool,
+    excitation,
+)
 from .trace import UnsupportedOperation
 
 Residual = Literal["positive", "signed"]
@@ -206,20 +217,17 @@ class Plan:
             )
         nearest = min((grids[step] for step in cuts), key=lambda grid: abs(grid - resolution))
         layers = [step for step in cuts if grids[step] == nearest]
-        pools = [
-            step for step in layers if type(step.operation).__name__ in ("MaxPool", "AveragePool")
-        ]
+        pools = [step for step in layers if isinstance(step.operation, MaxPool | AveragePool)]
         return pools[0] if pools else layers[-1]
 
     def run(self, images: Tensor, grids: dict[Step, int] | None = None) -> Run:
         """One forward pass; links and excitations are kept for the steps the signal passes."""
         run = Run()
-        path = set(self.path) if self._between else set()
-        keep = (
-            {self.features, *(source for step in path for source in step.sources)}
-            if path
-            else set()
-        )
+        known = bool(self._between)  # the path is not, while a target is chosen
+        path = set(self.path) if known else set()
+        keep = {source for step in path for source in step.sources}
+        if known:
+            keep.add(self.features)
         uses: dict[Step, int] = {}
         for step in self.steps:
             for before in step.dependencies():

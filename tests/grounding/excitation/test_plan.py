@@ -239,3 +239,9 @@ def test_scores_may_be_probabilities(function: Callable[..., Tensor]) -> None:
     )
     torch.testing.assert_close(wrapped.logits, Wrapped(net)(x).detach())
     torch.testing.assert_close(wrapped.cmwp([0, 1, 2]), plain.cmwp([0, 1, 2]))
+
+
+def test_a_target_that_is_the_classifier_s_own_input_has_no_rows_and_columns() -> None:
+    net = Net(lambda n, x: n.flat(x.mean((2, 3))), flat=nn.Flatten())
+    with pytest.raises(UnsupportedOperation, match="no rows and columns"):
+        ExcitationBackprop(net, "flat")(torch.zeros(1, 3, 6, 8))
