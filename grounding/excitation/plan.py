@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -17,14 +15,13 @@ from .operations import (
     Activated,
     Add,
     Affine,
-    AveragePool,
     BatchNorm,
     Concat,
     Elementwise,
     Fixed,
-    MaxPool,
     excitation,
 )
+from .targets import find_layer, nearest_grid
 from .trace import UnsupportedOperation
 
 Residual = Literal["positive", "signed"]
@@ -74,7 +71,7 @@ class Plan:
     ) -> None:
         builder = Builder(model, gates)
         self.model = builder.model
-        node = None if target is None else _find(target, builder)
+        node = None if target is None else find_layer(target, builder)
         self.output = builder.build(node)
         self.steps = builder.steps
         self._between: list[Step] = []
@@ -192,12 +189,7 @@ class Plan:
         return step
 
     def _choose(self, model: nn.Module, resolution: int) -> Step:
-        """The layer whose grid is nearest to `resolution` squared for a 224x224 input.
-
-        Only layers that all signal passes are candidates; of these the first pooling layer (pool4
-        of VGG16, pool3 of GoogLeNet, as in the paper), else the last layer of that grid (layer3 of
-        a ResNet).
-        """
+        """The layer whose grid is nearest to `resolution` squared for a 224x224 input."""
         parameter = next(model.parameters(), torch.zeros(()))
         image = torch.zeros(
             1, 3, _TRIAL_SIZE, _TRIAL_SIZE, device=parameter.device, dtype=parameter.dtype
@@ -210,15 +202,7 @@ class Plan:
                 f"{type(model).__name__} does not run on a {_TRIAL_SIZE}x{_TRIAL_SIZE} RGB image, "
                 f"by which the default target is chosen ({error}); name a target"
             ) from error
-        cuts = [step for step in _cuts(self.steps, self.output) if grids.get(step, 1) > 1]
-        if not cuts:
-            raise UnsupportedOperation(
-                f"{type(model).__name__}: no layer has a grid that all signal passes; name a target"
-            )
-        nearest = min((grids[step] for step in cuts), key=lambda grid: abs(grid - resolution))
-        layers = [step for step in cuts if grids[step] == nearest]
-        pools = [step for step in layers if isinstance(step.operation, MaxPool | AveragePool)]
-        return pools[0] if pools else layers[-1]
+        return nearest_grid(self.steps, self.output, grids, resolution)
 
     def run(self, images: Tensor, grids: dict[Step, int] | None = None) -> Run:
         """One forward pass; links and excitations are kept for the steps the signal passes."""
@@ -277,29 +261,6 @@ def _call(step: Step, values: dict[Step, Tensor]) -> tuple[Tensor, Fixed | None]
     if step.operation is None:
         return function(*args, **kwargs), None
     return args[0], Fixed(lambda x: function(x, *args[1:], **kwargs))
-
-
-def _find(target: str, builder: Builder) -> fx.Node:
-    node = builder.node_of(target)
-    if node is None:
-        near = difflib.get_close_matches(target, builder.ends, n=3, cutoff=0.3)
-        raise UnsupportedOperation(
-            f"no layer {target!r} in the model; "
-            f"did you mean {', '.join(near) or 'one of named_modules()'}?"
-        )
-    return node
-
-
-def _cuts(steps: Sequence[Step], output: Step) -> list[Step]:
-    """Steps that no connection jumps over: all signal passes each of them."""
-    order = {step: i for i, step in enumerate(step for step in steps if not step.scalar)}
-    furthest, cuts = 0, []
-    for step, i in order.items():
-        if furthest <= i and step is not output:
-            cuts.append(step)
-        ends = [order[user] for user in order if step in user.inputs]
-        furthest = max([furthest, *ends])
-    return cuts
 
 
 def _describe(step: Step) -> str:

@@ -242,6 +242,6 @@ def test_scores_may_be_probabilities(function: Callable[..., Tensor]) -> None:
 
 
 def test_a_target_that_is_the_classifier_s_own_input_has_no_rows_and_columns() -> None:
-    net = Net(lambda n, x: n.flat(x.mean((2, 3))), flat=nn.Flatten())
+    net = Net(lambda n, x: n.flat(x.mean((2, 3))), flat=nn.Flatten())  # type: ignore[operator]
     with pytest.raises(UnsupportedOperation, match="no rows and columns"):
         ExcitationBackprop(net, "flat")(torch.zeros(1, 3, 6, 8))
