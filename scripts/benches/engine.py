@@ -70,9 +70,10 @@ def main() -> None:
     torch.set_num_threads(settings.threads)
     console = Console()
     rows: list[dict[str, object]] = []
+    unknown = [name for name in settings.nets if name not in NETS]
+    if unknown or not settings.nets:
+        sys.exit(f"nets={settings.nets}: give some of {', '.join(NETS)}")
     for name in settings.nets:
-        if name not in NETS:
-            sys.exit(f"nets: unknown {name!r}; known: {', '.join(NETS)}")
         torch.manual_seed(settings.seed)
         rows.append({"net": name} | measure(name, settings, console))
     clock = "wall clock, synchronised" if settings.device != "cpu" else "CPU time"
