@@ -199,9 +199,6 @@ class State:
             )
         return self._answers_of_positions
 
-    def _features(self) -> Tensor:
-        return self._run.excitations[self._plan.features].flatten(1)
-
     def _answers(self, words: Tensor, answers: Tensor, contrastive: bool) -> Tensor:
         """Words' signals times the classifier input's answers ``(N, F, Q)``: ``(N, K, Q)``."""
         products = [
