@@ -1,0 +1,121 @@
+"""Which files a crawl consists of, and how they are opened."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import BinaryIO, get_args
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from data_prep.crawl.source import Format, Source
+from data_prep.errors import UserError
+
+SUFFIXES: dict[str, Format] = {
+    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "tsv",
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
+}  # fmt: skip
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+
+
+def list_files(source: Source) -> tuple[list[str], Format]:
+    """Find the files of a crawl, sorted by path, and their format.
+
+    Names that begin with a dot or an underscore or end in .part are passed over, as writers of
+    Parquet give them to what is not data. In a folder only files of the format count.
+
+    Raises
+    ------
+    UserError
+        Nothing is there, or files of several formats are.
+    """
+    path = source.path
+    if source.format not in ("auto", *get_args(Format)):
+        raise UserError(f"data.format={source.format}: give auto, {', '.join(get_args(Format))}")
+    try:
+        system, root = fsspec.url_to_fs(path)
+        found, named = _found(system, root)
+    except FileNotFoundError:
+        found, named = [], False
+    except (ValueError, ImportError, OSError) as error:
+        raise UserError(f"{path}: cannot be opened ({error}); check the path") from error
+    if not found:
+        raise UserError(f"{path}: no such file; give a file, a folder or a glob of files")
+    if source.format != "auto":
+        wanted = "parquet" if source.format == "img2dataset" else source.format
+        files = found if named else [f for f in found if _format(f) == wanted]
+        form: Format = source.format
+    else:
+        files = [f for f in found if _format(f)]
+        parquet = [f for f in files if _format(f) == "parquet"]
+        if parquet and system.exists(_stats(parquet[0])):
+            files, form = parquet, "img2dataset"
+        else:
+            form = _only_format(files, path)
+    if not files:
+        kinds = " ".join(SUFFIXES)
+        raise UserError(f"{path}: no file with a known suffix ({kinds}); give data.format=csv …")
+    local = isinstance(system, LocalFileSystem)
+    return [f if local else system.unstrip_protocol(f) for f in files], form
+
+
+def is_local(file: str) -> bool:
+    """Tell whether a file as `list_files` names it is on a local disk."""
+    return "://" not in file
+
+
+def open_file(file: str) -> BinaryIO:
+    """Open a file as `list_files` names it, for reading and seeking."""
+    return fsspec.open(file, "rb").open()
+
+
+def _found(system: fsspec.AbstractFileSystem, root: str) -> tuple[list[str], bool]:
+    """List files that are data, and whether they were named (and not found in a folder)."""
+    if system.isfile(root):
+        return [root], True
+    if system.isdir(root):
+        return _below(system, root), False
+    if not any(sign in root for sign in "*?["):
+        return [], False
+    files: set[str] = set()
+    for path, entry in system.glob(root, detail=True).items():
+        if entry["type"] == "directory":  # Spark writes folders named like files
+            if "**" not in root:
+                files.update(_below(system, path))
+        elif _is_data(path):
+            files.add(path)
+    return sorted(files), True
+
+
+def _below(system: fsspec.AbstractFileSystem, root: str) -> list[str]:
+    return sorted(f for f in system.find(root) if _is_data(f[len(root) :]))
+
+
+def _is_data(path: str) -> bool:
+    names = PurePosixPath(path.lstrip("/")).parts
+    return not path.endswith(".part") and not any(name.startswith((".", "_")) for name in names)
+
+
+def _format(path: str) -> Format | None:
+    pure = PurePosixPath(path.lower())
+    if pure.suffix in COMPRESSIONS:
+        pure = pure.with_suffix("")
+        return None if SUFFIXES.get(pure.suffix) == "parquet" else SUFFIXES.get(pure.suffix)
+    return SUFFIXES.get(pure.suffix)
+
+
+def _stats(path: str) -> str:
+    """Name the file that img2dataset writes beside a shard's Parquet file."""
+    return path.rpartition(".")[0] + "_stats.json"
+
+
+def _only_format(files: list[str], path: str) -> Format:
+    first: dict[Format, str] = {}
+    for file in files:
+        form = _format(file)
+        if form is not None:
+            first.setdefault(form, file)
+    if len(first) > 1:
+        (a, one), (b, two) = list(first.items())[:2]
+        raise UserError(f"{path}: {one} is {a} but {two} is {b}; choose with data.format={a}")
+    return next(iter(first), "parquet")
