@@ -44,3 +44,19 @@ def singular(word: str) -> str:
     if not last.endswith(_PLURAL_ENDINGS):
         return word
     return head + gap + normalise(simplemma.lemmatize(last, lang="en"))
+
+
+def changes(text: str) -> tuple[str, ...]:
+    """Name what `normalise` changes in a text: of "unicode", "case" and "space" those that apply.
+
+    >>> changes("Hot  Dog")
+    ('case', 'space')
+    """
+    plain = unicodedata.normalize("NFC", text.replace("’", "'"))
+    kinds = {
+        "unicode": plain != text,
+        "case": plain.casefold() != plain,
+        "space": _GAPS.sub(" ", plain).strip() != plain,
+    }
+    found = tuple(kind for kind, applies in kinds.items() if applies)
+    return found or (("unicode",) if normalise(text) != text else ())

@@ -1,0 +1,106 @@
+"""Cleaning rows that are in memory: a call, without files or configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from data_prep.cleaning.local import LocalCleaner
+from data_prep.cleaning.rules import Rules
+from data_prep.crawl.columns import conform, crawl_schema, settle
+from data_prep.crawl.source import Batch, Source
+
+TAGS = pa.list_(pa.string())
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What cleaning made of a crawl.
+
+    Attributes
+    ----------
+    images : pa.Table
+        Kept rows: the columns as given, `tags` being the vocabulary tags, in order, and `codes`
+        (list<int32>), their places in the vocabulary, from 0.
+    rejects : pa.Table
+        Dropped rows: the columns as given, `tags` being all tags, normalised, `reason` and
+        `detail` (string).
+    vocabulary : pa.Table
+        `tag`, `count` (images with it), `rank` (from 1).
+    funnel : dict
+        Rows read, kept, and dropped by reason; size of the vocabulary; what normalisation changed.
+    """
+
+    images: pa.Table
+    rejects: pa.Table
+    vocabulary: pa.Table
+    funnel: dict[str, Any]
+
+
+def clean(
+    rows: Any,
+    rules: Rules | None = None,
+    *,
+    image_id: str = "image_id",
+    user_id: str | None = "user_id",
+    tags: str = "tags",
+    tags_delimiter: str = ",",
+    order_by: str | None = None,
+) -> Cleaned:
+    """Clean the tags of a crawl that is in memory.
+
+    Parameters
+    ----------
+    rows : pa.Table, polars.DataFrame, pandas.DataFrame or any Arrow stream
+        One row per image.
+    rules : Rules, optional
+        The paper's without it.
+    image_id, user_id, tags : str
+        Names of the columns. Without a column `user_id` nothing is compared within users.
+    tags_delimiter : str
+        Splits tags that are given as one string.
+    order_by : str, optional
+        Column of the crawl order; without it the order of `image_id`.
+
+    Raises
+    ------
+    UserError
+        A column is missing or unusable, there are no rows, or no tag is frequent enough.
+
+    Examples
+    --------
+    >>> rows = pa.table({"image_id": [1, 2], "tags": [["Sea", "blue", "sky"], ["sky", "kite"]]})
+    >>> cleaned = clean(rows, Rules(min_frequency=1, min_tags=3))
+    >>> cleaned.images["tags"].to_pylist(), cleaned.rejects["reason"].to_pylist()
+    ([['sea', 'blue', 'sky']], ['few_tags'])
+    """
+    table = pa.table(rows)
+    source = Source("rows", "auto", image_id, user_id, tags, tags_delimiter, None, order_by)
+    schema = settle(crawl_schema(table.schema, source, "rows"), source)
+    with TemporaryDirectory(prefix="tag2box-") as folder:
+        cleaner = LocalCleaner(rules or Rules(), Path(folder), schema, order_by or "image_id")
+        cleaner.run(_batches(table, schema, source))
+        pairs = list(cleaner.results())
+    images, rejects = (_table([pair[i] for pair in pairs]) for i in range(2))
+    return Cleaned(images, rejects, cleaner.vocabulary, cleaner.funnel())
+
+
+def _batches(table: pa.Table, schema: pa.Schema, source: Source) -> Iterator[Batch]:
+    start = 1
+    for batch in table.to_batches():
+        yield conform(batch, schema, source, "rows", np.arange(start, start + len(batch)))
+        start += len(batch)
+
+
+def _table(batches: list[pa.RecordBatch]) -> pa.Table:
+    table = pa.Table.from_batches(batches)
+    schema = table.schema.set(table.schema.get_field_index("tags"), pa.field("tags", TAGS))
+    if "reason" in schema.names:
+        schema = schema.set(schema.get_field_index("reason"), pa.field("reason", pa.string()))
+    return table.cast(schema)

@@ -1,0 +1,109 @@
+"""What a row looks like once it is decided: an image, or a reject with its reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from data_prep.cleaning.rules import REASONS, UNREADABLE
+
+CODES = pa.list_(pa.int32())
+TAGS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
+REASON = pa.dictionary(pa.int8(), pa.string())
+
+
+def image_schema(rows: pa.Schema) -> pa.Schema:
+    """Columns of kept images, from those of the rows read."""
+    return _with_tags(rows).append(pa.field("codes", CODES))
+
+
+def reject_schema(rows: pa.Schema) -> pa.Schema:
+    """Columns of dropped rows, from those of the rows read."""
+    schema = _with_tags(rows).append(pa.field("reason", REASON))
+    return schema.append(pa.field("detail", pa.string()))
+
+
+def images(rows: pa.RecordBatch, code_of: np.ndarray, vocabulary: pa.Array) -> pa.RecordBatch:
+    """Give kept rows their vocabulary tags, in order, as strings and as codes.
+
+    Parameters
+    ----------
+    rows : pa.RecordBatch
+        `tags` is a list<int32> of numbers below D.
+    code_of : int32 (D,)
+        Vocabulary code of each, or -1.
+    vocabulary : string (V,)
+        Tag of each code.
+    """
+    lists = rows["tags"]
+    begins, numbers = _flat(lists)
+    codes = code_of[numbers]
+    known = codes >= 0
+    offsets = np.append(0, np.cumsum(known)).astype(np.int32)[begins]
+    codes = pa.array(codes[known])
+    tags = pa.ListArray.from_arrays(offsets, pa.DictionaryArray.from_arrays(codes, vocabulary))
+    columns = _replace_tags(rows, tags)
+    columns.append(pa.ListArray.from_arrays(offsets, codes))
+    return pa.record_batch(columns, schema=image_schema(rows.schema))
+
+
+def rejects(
+    rows: pa.RecordBatch, tags: pa.Array, reasons: np.ndarray, detail: pa.Array
+) -> pa.RecordBatch:
+    """Give dropped rows all their tags as strings, their reason and a detail.
+
+    Parameters
+    ----------
+    rows : pa.RecordBatch
+        `tags` is a list<int32> of numbers below D.
+    tags : string (D,)
+    reasons : uint8 (N,)
+    detail : string (N,)
+    """
+    begins, numbers = _flat(rows["tags"])
+    used = np.zeros(len(tags), bool)  # a file holds the strings of each row group anew
+    used[numbers] = True
+    number_of = np.cumsum(used, dtype=np.int32) - np.int32(1)
+    strings = pa.DictionaryArray.from_arrays(number_of[numbers], tags.take(np.flatnonzero(used)))
+    columns = _replace_tags(rows, pa.ListArray.from_arrays(begins, strings))
+    columns.append(pa.DictionaryArray.from_arrays(reasons.astype(np.int8), list(REASONS)))
+    return pa.record_batch([*columns, detail], schema=reject_schema(rows.schema))
+
+
+def unreadable_rejects(lost: pa.RecordBatch, rows: pa.Schema) -> pa.RecordBatch:
+    """Make rejects of rows that could not be read: only reason and detail are filled in.
+
+    Parameters
+    ----------
+    lost : pa.RecordBatch
+        `file`, `row`, `reason` and `text`, as in `data_prep.crawl.Batch`.
+    rows : pa.Schema
+        Of the rows that could be read.
+    """
+    schema = reject_schema(rows)
+    count = len(lost)
+    columns = {name: pa.nulls(count, schema.field(name).type) for name in schema.names}
+    codes = pa.array(np.full(count, UNREADABLE, np.int8))
+    columns["reason"] = pa.DictionaryArray.from_arrays(codes, list(REASONS))
+    columns["detail"] = pa.array([_where(row) for row in lost.to_pylist()], pa.string())
+    return pa.record_batch(columns, schema=schema)
+
+
+def _where(row: dict[str, object]) -> str:
+    place = row["file"] if row["row"] is None else f"{row['file']}, row {row['row']}"
+    text = "" if row["text"] is None else f": {row['text']}"
+    return f"{place}: {row['reason']}{text}"
+
+
+def _with_tags(rows: pa.Schema) -> pa.Schema:
+    return rows.set(rows.get_field_index("tags"), pa.field("tags", TAGS))
+
+
+def _replace_tags(rows: pa.RecordBatch, tags: pa.Array) -> list[pa.Array]:
+    return [tags if name == "tags" else rows[name] for name in rows.schema.names]
+
+
+def _flat(lists: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (N + 1,) that start at 0, and the values, of lists without nulls."""
+    offsets = lists.offsets.to_numpy()
+    return offsets - offsets[0], lists.flatten().to_numpy()
