@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_prep.crawl.source import TAGS, Batch, Source, unreadable
+from data_prep.crawl.source import BATCH_ROWS, TAGS, Batch, Source, unreadable
 from data_prep.errors import UserError
 
 TAKEN = ("image_id", "user_id", "tags", "codes", "reason", "detail")  # columns of the output
@@ -107,6 +108,16 @@ def conform(
         for name, field in zip(names, schema, strict=True)
     ]
     return Batch(pa.record_batch(columns, schema=schema), dropped)
+
+
+def conform_table(
+    table: pa.Table, schema: pa.Schema, source: Source, file: str, numbers: np.ndarray
+) -> Iterator[Batch]:
+    """Bring a block of rows to the schema, in batches; see `conform`."""
+    done = 0
+    for batch in table.combine_chunks().to_batches(BATCH_ROWS):
+        yield conform(batch, schema, source, file, numbers[done : done + len(batch)])
+        done += len(batch)
 
 
 def _converted(

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from data_prep.crawl.columns import settle
+from data_prep.crawl.delimited import delimited_parts, read_delimited
 from data_prep.crawl.files import list_files
+from data_prep.crawl.img2dataset import key_as_id, read_img2dataset
+from data_prep.crawl.json_lines import json_parts, read_json
 from data_prep.crawl.parquet import parquet_parts, read_parquet
 from data_prep.crawl.source import Batch, Format, Part, Source, lost
 from data_prep.errors import UserError
+
+DELIMITERS = {"csv": b",", "tsv": b"\t"}
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Crawl:
     Attributes
     ----------
     source : Source
-        As it was given.
+        As it was given; of img2dataset, `image_id` may have become "key".
     format : str
         As it was found.
     parts : list of Part
@@ -45,6 +50,13 @@ class Crawl:
         """
         if part.damage is not None:
             yield lost(self.schema, part.file, None, part.damage)
+        elif self.format in DELIMITERS:
+            delimiter = DELIMITERS[self.format]
+            yield from read_delimited(part, self.schema, self.source, delimiter)
+        elif self.format == "jsonl":
+            yield from read_json(part, self.schema, self.source)
+        elif self.format == "img2dataset":
+            yield from read_img2dataset(part, self.schema, self.source)
         else:
             yield from read_parquet(part, self.schema, self.source)
 
@@ -62,8 +74,18 @@ def open_crawl(source: Source) -> Crawl:
     if not source.tags_delimiter:
         raise UserError("data.tags_delimiter is empty; give the text between two tags, as in ','")
     files, form = list_files(source)
-    parts, schema = parquet_parts(files, source)
+    if form in DELIMITERS:
+        parts, schema = delimited_parts(files, source, DELIMITERS[form])
+    elif form == "jsonl":
+        parts, schema = json_parts(files, source)
+    else:
+        if form == "img2dataset":
+            source = key_as_id(files, source)
+        parts, schema = parquet_parts(files, source)
     if schema is None:
-        count = f"none of {len(files)} files can be read" if len(files) > 1 else "cannot be read"
-        raise UserError(f"{parts[0].file}: {count} ({parts[0].damage}); check data.format")
+        why = parts[0].damage or "no line is a JSON object"
+        raise UserError(
+            f"{parts[0].file}: not readable as {form} ({why}), nor any other of {len(files)} "
+            "files; check crawl= and data.format="
+        )
     return Crawl(source, form, parts, settle(schema, source))

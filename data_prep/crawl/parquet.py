@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 
 from data_prep.crawl.columns import conform, crawl_schema, unite
 from data_prep.crawl.files import is_local, open_file
-from data_prep.crawl.source import BATCH_ROWS, Batch, Part, Source, one_line, unreadable
-from data_prep.errors import UserError
+from data_prep.crawl.source import BATCH_ROWS, Batch, Part, Source, damage, unreadable
 
 READ_BYTES = 1 << 20  # of a column chunk at a time, so that a giant row group is streamed
 BATCH_BYTES = 128 << 20  # a batch of long rows has fewer of them
@@ -28,7 +27,7 @@ def parquet_parts(files: list[str], source: Source) -> tuple[list[Part], pa.Sche
                 written, metadata = parquet.schema_arrow, parquet.metadata
                 counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         except (pa.ArrowException, OSError) as error:
-            parts.append(Part(file, damage=f"no readable Parquet file: {_reason(error, file)}"))
+            parts.append(Part(file, damage=f"no readable Parquet file: {damage(error, file)}"))
             continue
         schema = unite(schema, crawl_schema(written, source, file), file)
         first = 0
@@ -36,6 +35,17 @@ def parquet_parts(files: list[str], source: Source) -> tuple[list[Part], pa.Sche
             parts.append(Part(file, index, first, rows))
             first += rows
     return parts, schema
+
+
+def first_schema(files: list[str]) -> pa.Schema | None:
+    """Give the columns of the first file that can be read, as they are written."""
+    for file in files:
+        try:
+            with _open(file) as parquet:
+                return parquet.schema_arrow
+        except (pa.ArrowException, OSError) as error:
+            damage(error, file)
+    return None
 
 
 def read_parquet(part: Part, schema: pa.Schema, source: Source) -> Iterator[Batch]:
@@ -58,14 +68,14 @@ def row_group_batches(
     done = 0
     try:
         with _open(part.file, source.tags) as parquet:
-            there = [name for name in names if name in parquet.schema_arrow.names]
+            there = [n for n in dict.fromkeys(names) if n in parquet.schema_arrow.names]
             rows = _batch_rows(parquet, part.row_group)
             for batch in parquet.iter_batches(rows, [part.row_group], there, use_threads=False):
                 numbers = part.first_row + done + 1 + np.arange(len(batch))
                 yield batch, numbers
                 done += len(batch)
     except (pa.ArrowException, OSError) as error:
-        reason = f"damaged row group {part.row_group}: {_reason(error, part.file)}"
+        reason = f"damaged row group {part.row_group}: {damage(error, part.file)}"
         empty = pa.RecordBatch.from_pylist([], schema)
         for start in range(done, part.rows, BATCH_ROWS):
             count = min(BATCH_ROWS, part.rows - start)
@@ -104,11 +114,3 @@ def _batch_rows(parquet: pq.ParquetFile, row_group: int) -> int:
     group = parquet.metadata.row_group(row_group)
     size = group.total_byte_size / max(1, group.num_rows)
     return max(1024, min(BATCH_ROWS, int(BATCH_BYTES / max(1.0, size))))
-
-
-def _reason(error: Exception, file: str) -> str:
-    """Give the reason of damage; what the system refused is no damage and stops the run."""
-    if isinstance(error, OSError) and error.errno:
-        remedy = "check the file, its permissions and the connection"
-        raise UserError(f"{file}: cannot be read ({error.strerror or error}); {remedy}") from error
-    return one_line(error)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from data_prep.errors import UserError
+
 Format = Literal["parquet", "csv", "tsv", "jsonl", "img2dataset"]
 
 BATCH_ROWS = 131_072  # at most, in a batch
@@ -108,8 +110,17 @@ def lost(
     return Batch(pa.RecordBatch.from_pylist([], schema), unreadable(file, [row], [reason], [text]))
 
 
-def one_line(error: BaseException) -> str:
-    """First line of an error's message."""
+def damage(error: Exception, file: str) -> str:
+    """Tell in a line why data are damaged.
+
+    Raises
+    ------
+    UserError
+        The system refused the file: that is no damage, and another run may succeed.
+    """
+    if isinstance(error, OSError) and error.errno:
+        remedy = "check the file, its permissions and the connection"
+        raise UserError(f"{file}: cannot be read ({error.strerror or error}); {remedy}") from error
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
