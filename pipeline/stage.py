@@ -21,7 +21,7 @@ VERSION = version("tag2box")
 CONFIG, METRICS, DONE = "config.yaml", "metrics.json", "done.json"
 
 # Keys that say where and how a run is done, not what.
-NOT_COMPARED = {"run", "out", "overwrite", "device"}
+NOT_COMPARED = {"run", "out", "overwrite", "device", "threads", "paper", "spark"}
 
 
 def is_finished(config: DictConfig) -> bool:

@@ -87,18 +87,18 @@ class LocalCleaner:
         self._rows = Spool(folder / "rows.arrow", encoded)
         self._lost = Spool(folder / "unreadable.arrow", LOST)
 
-    def run(self, batches: Iterable[Batch]) -> None:
-        """Read all rows and decide on each.
+    def run(self, batches: Iterable[Batch], rows: int | None = None) -> None:
+        """Read all rows (their number, where known, is for the progress) and decide on each.
 
         Raises
         ------
         UserError
             There is no row, or no tag is frequent enough for the vocabulary.
         """
-        self._read(batches)
-        if self._rows.rows == 0:
-            raise UserError(f"the crawl holds no image ({self._lost.rows} unreadable rows)")
-        self._reasons = np.zeros(self._rows.rows, np.uint8)
+        self._read(self._progress(batches, "Reading", rows))
+        if len(self._rows) == 0:
+            raise UserError(f"the crawl holds no image ({len(self._lost)} unreadable rows)")
+        self._reasons = np.zeros(len(self._rows), np.uint8)
         if not self._ids.distinct:
             self._drop_duplicate_ids()
         self._tags = pa.array(self._table.tags, pa.string())
@@ -138,9 +138,9 @@ class LocalCleaner:
     def funnel(self) -> dict[str, Any]:
         """Count rows: read, kept, dropped by each rule; and what normalisation changed."""
         by_reason = np.bincount(self._reasons, minlength=len(REASONS)).tolist()
-        by_reason[UNREADABLE] = self._lost.rows
+        by_reason[UNREADABLE] = len(self._lost)
         return {
-            "input": self._rows.rows + self._lost.rows,
+            "input": len(self._rows) + len(self._lost),
             "kept": by_reason[KEPT],
             "dropped": {name: by_reason[i] for i, name in enumerate(REASONS) if i != KEPT},
             "vocabulary": self.vocabulary.num_rows,
@@ -152,13 +152,13 @@ class LocalCleaner:
     def _spooled(self, what: str) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Give the rows read, with the number of the first of each batch."""
         start = 0
-        for batch in self._progress(self._rows, what, self._rows.rows):
+        for batch in self._progress(self._rows, what, len(self._rows)):
             yield start, batch
             start += len(batch)
 
     def _read(self, batches: Iterable[Batch]) -> None:
         at = self.schema.get_field_index("tags")
-        for batch in self._progress(batches, "Reading", None):
+        for batch in batches:
             self._ids.add(batch.rows["image_id"])
             self._order.add(batch.rows[self._order_by])
             tags = self._table.encode(batch.rows["tags"])
@@ -169,7 +169,7 @@ class LocalCleaner:
 
     def _drop_duplicate_ids(self) -> None:
         schema = pa.schema([("row", pa.int64()), self.schema.field("image_id")])
-        partitions = Partitions(self._folder, schema, "image_id", self._rows.rows)
+        partitions = Partitions(self._folder, schema, "image_id", len(self._rows))
         for start, batch in self._spooled("Looking for repeated image ids"):
             rows = pa.array(np.arange(start, start + len(batch)))
             partitions.write(pa.record_batch([rows, batch["image_id"]], schema=schema))

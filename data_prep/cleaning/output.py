@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from data_prep.cleaning.rules import REASONS, UNREADABLE
 
@@ -107,3 +112,26 @@ def _flat(lists: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
     """Offsets (N + 1,) that start at 0, and the values, of lists without nulls."""
     offsets = lists.offsets.to_numpy()
     return offsets - offsets[0], lists.flatten().to_numpy()
+
+
+@contextmanager
+def parquet_file(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Write a Parquet file that has its name only once it is whole.
+
+    Plain types are written (a list of strings, however it is encoded in memory), so that every
+    reader understands them.
+    """
+    part = path.with_name(path.name + ".part")
+    flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
+    with pq.ParquetWriter(
+        part,
+        schema,
+        store_schema=False,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=["tags.list.element", *(name for name in flat if name != "image_id")],
+        dictionary_pagesize_limit=64 << 20,
+        write_statistics=flat,  # those of tags cost half of the time and help nobody
+    ) as writer:
+        yield writer
+    part.replace(path)

@@ -21,7 +21,7 @@ class Spool:
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.rows = 0
+        self._rows = 0
         self.schema = schema
         self._path = path
         self._waiting: list[pa.RecordBatch] = []
@@ -30,7 +30,7 @@ class Spool:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows."""
-        self.rows += len(batch)
+        self._rows += len(batch)
         while len(batch) and self._count_waiting() + len(batch) >= BATCH_ROWS:
             room = BATCH_ROWS - self._count_waiting()
             self._waiting.append(batch[:room])
@@ -38,6 +38,9 @@ class Spool:
             batch = batch[room:]
         if len(batch):
             self._waiting.append(batch)
+
+    def __len__(self) -> int:
+        return self._rows
 
     def close(self) -> None:
         """End writing."""

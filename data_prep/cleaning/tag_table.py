@@ -11,6 +11,7 @@ from numba import njit
 from data_prep.text import changes, normalise
 
 KINDS = ("unicode", "case", "space")  # of what normalisation changes
+REMOVED = ("empty", "repeated")  # kinds of tags that are taken out
 
 
 class TagTable:
@@ -31,7 +32,7 @@ class TagTable:
 
     def __init__(self, normalised: bool) -> None:
         self.tags: list[str] = []
-        self.changed: Counter[str] = Counter()
+        self.changed = Counter(dict.fromkeys((*KINDS, *REMOVED), 0))
         self._normalised = normalised
         self._codes: dict[str, int] = {}
         self._entries: dict[str | None, int] = {None: _entry(-1, ())}  # of each spelling

@@ -50,7 +50,7 @@ class UserGroups:
         if not order.sorted:
             fields.append(rows.schema.field(order_by).with_name("order"))
         self._schema = pa.schema(fields)
-        self._partitions = Partitions(folder, self._schema, "user_id", rows.rows)
+        self._partitions = Partitions(folder, self._schema, "user_id", len(rows))
 
     def write(self, start: int, batch: pa.RecordBatch, first: np.ndarray, kept: np.ndarray) -> None:
         """Gather the rows of a batch that are still in.

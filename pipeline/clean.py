@@ -1,0 +1,207 @@
+"""Stage `clean`: a noisy crawl becomes training rows and a vocabulary."""
+
+import errno
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from data_prep.captions import CaptionTagger, open_captions, photos, read_dictionary
+from data_prep.cleaning import Rules
+from data_prep.cleaning.local import LocalCleaner
+from data_prep.cleaning.output import image_schema, parquet_file, reject_schema
+from data_prep.crawl import Batch, Crawl, Source, open_crawl
+from data_prep.crawl.files import is_local
+from data_prep.errors import UserError
+from data_prep.tag_pictures import rank_frequency, tag_cloud
+from pipeline.stage import finish, is_finished, start
+
+IMAGES, REJECTS, VOCABULARY = "images.parquet", "rejects.parquet", "vocabulary.parquet"
+SPOOL = "spool"  # rows between passes; removed at the end
+WRITES = (
+    *(f"{name}{below}" for name in (IMAGES, REJECTS, VOCABULARY) for below in ("", "/*")),
+    *("tag_cloud.png", "rank_frequency.png", f"{SPOOL}/*"),
+)
+
+ENGINES = ("local", "spark")
+PAPER = {"input": "17 M", "kept": "about 6 M", "vocabulary (tags)": "18,157"}  # supplement, 5.1
+
+# Vocabulary, images of each distinct tag (int64, D), funnel.
+Result = tuple[pa.Table, np.ndarray, dict[str, Any]]
+
+
+def run(config: DictConfig) -> None:
+    """Write images, rejects, vocabulary, funnel and pictures of a crawl.
+
+    Raises
+    ------
+    UserError
+        A key is unusable, the crawl cannot be read, or nothing of it is kept.
+    """
+    _check(config)
+    rules = Rules(**_plain(config.clean))
+    if is_finished(config):
+        return
+    crawl = _open(config)
+    files = sorted({part.file for part in crawl.parts if is_local(part.file)})
+    out = start(config, map(Path, files), WRITES)
+    spool = out / SPOOL
+    try:
+        spool.mkdir(exist_ok=True)
+        vocabulary, counts, funnel = _clean_here(crawl, rules, out, config)
+        _write_vocabulary(out, vocabulary, counts, rules)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(f"out={out}: the disk is full; free some or give another out=") from error
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+    if funnel["kept"] == 0:
+        raise UserError(f"none of {funnel['input']} images is kept; {out / REJECTS} tells why")
+    funnel["skipped"] = _skipped(crawl, rules)
+    finish(out, funnel)
+    _print(funnel, config.paper)
+    print(f"written: {out / IMAGES}, {REJECTS}, {VOCABULARY}; pictures: {out / 'tag_cloud.png'}")
+
+
+def _clean_here(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Result:
+    """Clean on this machine."""
+    if config.threads is not None:
+        pa.set_cpu_count(config.threads)
+    with _Bar() as bar:
+        if config.data.kind == "captions":
+            batch = _photos(crawl, config, bar)
+            schema, batches, rows = batch.rows.schema, iter([batch]), len(batch.rows)
+        else:
+            schema, batches = crawl.schema, (b for part in crawl.parts for b in crawl.read(part))
+            rows = sum(part.rows or 0 for part in crawl.parts)
+        order_by = config.data.get("order_by") or "image_id"
+        cleaner = LocalCleaner(rules, out / SPOOL, schema, order_by, bar.follow)
+        cleaner.run(batches, rows or None)
+        with (
+            parquet_file(out / IMAGES, image_schema(schema)) as images,
+            parquet_file(out / REJECTS, reject_schema(schema)) as rejects,
+        ):
+            for kept, dropped in cleaner.results():
+                images.write_batch(kept)
+                rejects.write_batch(dropped)
+    return cleaner.vocabulary, cleaner.counts, cleaner.funnel()
+
+
+def _photos(crawl: Crawl, config: DictConfig, bar: "_Bar") -> Batch:
+    """Turn captions into tags."""
+    data = config.data
+    entries = {"dictionary": read_dictionary(data.dictionary)} if data.dictionary else {}
+    tagger = CaptionTagger(parts_of_speech=tuple(data.parts_of_speech), **entries)
+    captions = (batch for part in crawl.parts for batch in crawl.read(part))
+    return photos(captions, tagger, bar.counter("Tagging captions"))
+
+
+def _write_vocabulary(out: Path, vocabulary: pa.Table, counts: np.ndarray, rules: Rules) -> None:
+    with parquet_file(out / VOCABULARY, vocabulary.schema) as file:
+        file.write_table(vocabulary)
+    cloud = tag_cloud(vocabulary["tag"].to_pylist(), vocabulary["count"].to_numpy())
+    cloud.save(out / "tag_cloud.png")
+    rank_frequency(counts, rules.min_frequency).save(out / "rank_frequency.png")
+
+
+def _open(config: DictConfig) -> Crawl:
+    data = config.data
+    if data.kind == "captions":
+        return open_captions(str(config.crawl), data.image, data.caption)
+    keys = _plain(data)
+    del keys["kind"]
+    carry = keys.pop("carry")
+    return open_crawl(Source(str(config.crawl), carry=carry and tuple(carry), **keys))
+
+
+def _skipped(crawl: Crawl, rules: Rules) -> dict[str, str]:
+    """Name the rules that were not applied, and why."""
+    skipped = {}
+    if rules.min_alphabetical is None:
+        skipped["alphabetical"] = "clean.min_alphabetical=null"
+    if rules.max_shared_first_tags is None:
+        skipped["near_duplicate"] = "clean.max_shared_first_tags=null"
+    elif "user_id" not in crawl.schema.names:
+        skipped["near_duplicate"] = "the crawl has no user column (data.user_id)"
+    return skipped
+
+
+def _print(funnel: dict[str, Any], with_paper: bool) -> None:
+    dropped = {f"dropped: {reason}": count for reason, count in funnel["dropped"].items()}
+    counts = {"input": funnel["input"], **dropped, "kept": funnel["kept"]}
+    rows = [[name, f"{n:,}", f"{n / funnel['input']:.1%}"] for name, n in counts.items()]
+    rows.append(["vocabulary (tags)", f"{funnel['vocabulary']:,}", ""])
+    table = Table("", Column("images", justify="right"), Column("share", justify="right"), box=None)
+    if with_paper:
+        table.add_column("paper", justify="right")
+        rows = [[*row, PAPER.get(row[0], "")] for row in rows]
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+    for rule, why in funnel["skipped"].items():
+        print(f"rule not applied: {rule}: {why}")
+    changed = [f"{what} {count:,}" for what, count in funnel["normalised"].items() if count]
+    if changed:
+        print(f"tags normalised: {', '.join(changed)}")
+
+
+class _Bar:
+    """Progress in rows, shown on a terminal only."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,} rows"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def counter(self, what: str) -> Callable[[int], None]:
+        """Begin a task; what it gives is to be called with every number of rows done."""
+        return partial(self._progress.advance, self._progress.add_task(what, total=None))
+
+    def follow(self, batches: Iterable[Any], what: str, rows: int | None) -> Iterator[Any]:
+        """Show the progress of a pass over batches."""
+        task = self._progress.add_task(what, total=rows)
+        for batch in batches:
+            yield batch
+            done = batch.rows if isinstance(batch, Batch) else batch
+            self._progress.advance(task, len(done))
+        self._progress.update(task, total=self._progress.tasks[task].completed)
+
+
+def _check(config: DictConfig) -> None:
+    if OmegaConf.is_missing(config, "crawl"):
+        raise UserError("crawl is missing; give crawl=FILE, or a folder or a glob of files")
+    if config.engine not in ENGINES:
+        raise UserError(f"engine={config.engine}: give one of {', '.join(ENGINES)}")
+    threads = config.threads
+    if threads is not None and not (isinstance(threads, int) and threads > 0):
+        raise UserError(f"threads={threads}: give a whole number, 1 or more, or null")
+    if not isinstance(config.paper, bool):
+        raise UserError(f"paper={config.paper}: give true or false")
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    content = OmegaConf.to_container(config)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
