@@ -1,3 +1,4 @@
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -228,3 +229,51 @@ def test_parquet(tmp_path: Path) -> None:
     result = photos(crawl.read(crawl.parts[0]), NOUNS)
     assert result.rows.to_pylist() == [{"image_id": "a", "tags": ["dog", "cat"]}]
     assert result.unreadable.column("row").to_pylist() == [2]
+
+
+def photos_of(path: Path) -> Batch:
+    crawl = open_captions(str(path))
+    return photos((batch for part in crawl.parts for batch in crawl.read(part)), NOUNS)
+
+
+def test_a_file_of_captions(tmp_path: Path) -> None:
+    path = tmp_path / "captions.csv"
+    path.write_bytes(
+        b"image,caption\n"
+        b'1.jpg,"A dog, a cat\x2c and a man ."\n'
+        b"2.jpg,\n"
+        b",A house .\n"
+        b"1.jpg,A man .\n"
+        b"3.jpg,A \xff\xfe tree .\n"
+        b"4.jpg,A tree .\n"
+    )
+    result = photos_of(path)
+    assert result.rows.to_pylist() == [
+        {"image_id": "1.jpg", "tags": ["man", "dog", "cat"]},
+        {"image_id": "2.jpg", "tags": []},
+        {"image_id": "4.jpg", "tags": ["tree"]},
+    ]
+    lost = result.unreadable.to_pylist()
+    assert [row["row"] for row in lost] == [4, 6]
+    assert all(row["reason"] for row in lost)
+
+
+def test_a_missing_column(tmp_path: Path) -> None:
+    path = tmp_path / "photos.csv"
+    path.write_text("image,title\n1.jpg,A dog\n")
+    with pytest.raises(UserError, match="'caption'"):
+        open_captions(str(path))
+
+
+@pytest.mark.real_data
+def test_captions_of_flickr8k(real_data: Path) -> None:
+    crawl = open_captions(str(real_data / "flickr8k_train" / "captions.csv"))
+    first = next(crawl.read(crawl.parts[0]))
+    some = photos([Batch(first.rows.slice(0, 2500), first.unreadable)], NOUNS).rows
+    assert some.num_rows == 500
+    tags = dict(zip(*(some.column(name).to_pylist() for name in some.schema.names), strict=True))
+    counts = Counter(tag for row in tags.values() for tag in row)
+    assert {"man", "dog", "boy", "woman", "girl"} <= {tag for tag, _ in counts.most_common(8)}
+    known = tags["1155138244_859fd6e079.jpg"]
+    assert known[0] == "drink"  # in three of its captions; the next ones in two
+    assert {"girl", "sample", "hat", "apron", "tray"} <= set(known[1:7])
