@@ -65,6 +65,7 @@ SINGULARS = {
     "skies": "sky", "tattoos": "tattoo", "thieves": "thief", "wives": "wife",
 }  # fmt: skip
 
+LONGEST_WORD = 40  # characters; the tagger's time on an unknown word grows with their cube
 DELIMITER = "\x1f"  # the unit separator of ASCII, so that a caption stays whole
 STEP = 1000  # captions between two calls of `progress`
 
@@ -109,7 +110,8 @@ class CaptionTagger:
 
     A word becomes a tag where its part of speech, found by the trigram tagger of HanTa, is asked
     for: a plural noun as its singular, a verb as its infinitive, an adjective in the positive.
-    Nouns that have no singular (`PLURAL_ONLY`) and words of the dictionary stay as written.
+    Nouns that have no singular (`PLURAL_ONLY`) and words of the dictionary stay as written. Words
+    of more than 40 characters are passed over.
 
     Attributes
     ----------
@@ -139,7 +141,7 @@ class CaptionTagger:
         >>> CaptionTagger().tags("Two men eat hot dogs by a fire engine .")
         ['man', 'hot dog', 'fire engine']
         """
-        words = tokens(caption)
+        words = [word for word in tokens(caption) if len(word) <= LONGEST_WORD]
         # 's is no part of a name: the boy's hat.
         plain = [word.removesuffix("'s") for word in words]
         # Normalised words are in lower case, whatever they are.

@@ -120,6 +120,13 @@ WORDS = [
     "a", "the", "two", "dogs", "men", "running", "hot", "dog", "fire", "engine", "shorts", "'s",
     "n't", ".", ",", "front",
 ]  # fmt: skip
+
+
+def test_a_word_without_end_is_passed_over() -> None:
+    assert NOUNS.tags(f"A dog and {'x' * 100_000} on a {'y' * 41} street") == ["dog", "street"]
+    assert NOUNS.tags("a dog " * 20_000) == ["dog"]
+
+
 CAPTIONS = st.lists(st.text(max_size=8) | st.sampled_from(WORDS), max_size=12).map(" ".join)
 
 
