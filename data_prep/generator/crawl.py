@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from data_prep.generator.sampling import (
     COUNTED,
+    SIZES,
     Rows,
     Shares,
     State,
@@ -33,21 +34,6 @@ SCHEMA = pa.schema(
         pa.field("width", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
     ]
-)
-
-# Of thumbnails, pixels: (S, 2) width and height.
-SIZES = np.array(
-    [
-        (450, 300),
-        (300, 450),
-        (450, 338),
-        (338, 450),
-        (450, 450),
-        (450, 253),
-        (450, 320),
-        (320, 450),
-    ],
-    np.int32,
 )
 
 

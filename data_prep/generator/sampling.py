@@ -17,7 +17,20 @@ MIX_2 = np.uint64(0x94D049BB133111EB)
 S11, S27, S30, S31, S32 = (np.uint64(shift) for shift in (11, 27, 30, 31, 32))
 LOW = np.uint64(0xFFFFFFFF)
 
-SIZES = 8  # of thumbnails
+# Of thumbnails, (S, 2) int32: width and height, pixels.
+SIZES = np.array(
+    [
+        (450, 300),
+        (300, 450),
+        (450, 338),
+        (338, 450),
+        (450, 450),
+        (450, 253),
+        (450, 320),
+        (320, 450),
+    ],
+    np.int32,
+)
 
 
 class AliasTable(NamedTuple):
@@ -198,7 +211,7 @@ def _new_shoot(tables: Tables, shares: Shares, state: State, seed: np.uint64) ->
         theme = below(random, theme)
     state.shoots[user] += 1
     shoot[USER], shoot[SORTED] = user, happens(random, shares.alphabetical)
-    shoot[SIZE] = below(random, SIZES)
+    shoot[SIZE] = below(random, len(SIZES))
     # A theme's tags come from numbers of its own: an earlier one is made again, not remembered.
     own = np.empty(1, np.uint64)
     own[0] = mix(mix(seed + np.uint64(user) * GOLDEN) + np.uint64(theme))

@@ -62,7 +62,7 @@ class CrawlSettings:
     distinct_tags: int = 200_000
     zipf_exponent: float = 1.26
     zipf_offset: float = 12.0
-    tags_mean: float = 25.0
+    tags_mean: float = 24.0
     tags_sigma: float = 0.5
     tags_cap: int = 50
     few_tags: float = 0.02
