@@ -55,7 +55,7 @@ def unite(schema: pa.Schema | None, other: pa.Schema, file: str) -> pa.Schema:
 
 
 def settle(schema: pa.Schema, source: Source) -> pa.Schema:
-    """Order the columns, give ids that are null everywhere a type, and check what was asked for."""
+    """Order the columns, give those that are null everywhere a type, check what was asked for."""
     for name in _asked(source):
         if name not in schema.names:
             there = ", ".join(schema.names)
@@ -64,8 +64,8 @@ def settle(schema: pa.Schema, source: Source) -> pa.Schema:
     fields = []
     for name in first + [name for name in schema.names if name not in first]:
         kind = schema.field(name).type
-        if name in ("image_id", "user_id") and pa.types.is_null(kind):
-            kind = pa.int64()
+        if pa.types.is_null(kind):  # nothing but nulls, so any type does
+            kind = pa.int64() if name in ("image_id", "user_id") else pa.string()
         fields.append(pa.field(name, kind))
     return pa.schema(fields)
 
@@ -95,13 +95,11 @@ def conform(
     names = [asked.get(name, name) for name in schema.names]
     present = [name for name in names if name in batch.schema.names]
     batch = batch.select(present)
-    batch, bad = _bad_unicode(batch)
-    reasons = np.where(bad, "invalid UTF-8", "").astype(object)
-    nothing = batch.column(source.image_id).is_null().to_numpy(zero_copy_only=False)
-    reasons[nothing & ~bad] = "no image id"
-    refused = bad | nothing
-    dropped = unreadable(file, numbers[refused].tolist(), reasons[refused], [None] * refused.sum())
-    if refused.any():
+    batch, bad, why = _checked(batch)
+    refused = bad | batch.column(source.image_id).is_null().to_numpy(zero_copy_only=False)
+    reasons = [why if is_bad else "no image id" for is_bad in bad[refused]]
+    dropped = unreadable(file, numbers[refused].tolist(), reasons, [None] * len(reasons))
+    if reasons:
         batch = batch.filter(pa.array(~refused))
     columns = [
         _converted(batch, name, field, source, file)
@@ -166,25 +164,32 @@ def _whole(column: pa.Array, name: str, file: str) -> pa.Array:
     return pa.array(np.where(gone, 0, numbers).astype(np.int64), mask=gone)
 
 
-def _bad_unicode(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, np.ndarray]:
-    """Mark the rows (rows,) with text that is not UTF-8; the batch comes back without a doubt."""
+def _checked(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, np.ndarray, str]:
+    """Mark the rows (rows,) with text that is not UTF-8, which neither Parquet nor CSV rules out.
+
+    The rows come back so that the others can be used, with the reason for the marks.
+    """
     bad = np.zeros(len(batch), dtype=bool)
     if _is_valid(batch):
-        return batch, bad
-    # A word of a dictionary spoils the rows that bear it, not the whole batch.
-    plain = [_without_dictionary(column) for column in batch.columns]
+        return batch, bad, ""
+    try:
+        # A word of a dictionary spoils the rows that bear it, not the whole batch.
+        plain = [_without_dictionary(column) for column in batch.columns]
+    except pa.ArrowIndexError:  # flipped bits, and no telling which other codes they changed
+        return batch, ~bad, "damaged dictionary codes"
     batch = pa.record_batch(plain, names=batch.schema.names)
     spans = [(0, len(batch))]
     while spans:
         start, end = spans.pop()
-        if start == end or _is_valid(batch.slice(start, end - start)):
+        # Not a slice: of lists it would check all elements.
+        if start == end or _is_valid(batch.take(pa.array(np.arange(start, end)))):
             continue
         if end - start == 1:
             bad[start] = True
         else:
             middle = (start + end) // 2
             spans += [(start, middle), (middle, end)]
-    return batch, bad
+    return batch, bad, "invalid UTF-8"
 
 
 def _is_valid(batch: pa.RecordBatch) -> bool:

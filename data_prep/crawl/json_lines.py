@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.json as pa_json
 
 from data_prep.crawl.columns import conform_table, crawl_schema, unite
-from data_prep.crawl.json_values import Misfit, column_type, fit, parse
+from data_prep.crawl.json_values import Misfit, column_type, fit, is_id, is_tags, parse
 from data_prep.crawl.lines import line_blocks
 from data_prep.crawl.source import Batch, Part, Source, damage, lost, unreadable
 
@@ -28,7 +28,7 @@ def json_parts(files: list[str], source: Source) -> tuple[list[Part], pa.Schema 
             parts.append(Part(file, damage=f"no readable text: {damage(error, file)}"))
             continue
         parts.append(Part(file))
-        written = _written(block)
+        written = _written(block, source)
         if written is not None:
             schema = unite(schema, crawl_schema(written, source, file), file)
     return parts, schema
@@ -65,6 +65,9 @@ def _fast(
     The type of the tags comes back: that of the next block, most likely.
     """
     first = types[tags]
+    lines = block.count(b"\n")
+    if not block.startswith(b"{") or block.count(b"\n{") != lines - 1:
+        return None, first  # blank lines, or other than objects
     second = pa.string() if first != pa.string() else pa.list_(pa.string())
     for kind in (first, second):
         try:
@@ -79,9 +82,9 @@ def _fast(
         # Bytes that are not UTF-8 in the message make a UnicodeDecodeError.
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
             continue
-        if len(table) == block.count(b"\n"):
+        if len(table) == lines:
             return table, kind
-        break  # blank lines, or two values on a line
+        break  # two objects on a line
     return None, first
 
 
@@ -98,6 +101,9 @@ def _slow(
             continue
         try:
             row = parse(line)
+            for key in (source.image_id, source.user_id):
+                if row.get(key) is not None and not is_id(row[key]):
+                    raise Misfit(f"column {key!r} is neither a whole number nor text")
             if isinstance(row.get(source.tags), str):
                 row[source.tags] = row[source.tags].split(source.tags_delimiter)
             rows.append({name: fit(row.get(name), kind, name) for name, kind in types.items()})
@@ -109,7 +115,7 @@ def _slow(
     return pa.table(columns), good, bad
 
 
-def _written(block: bytes) -> pa.Schema | None:
+def _written(block: bytes, source: Source) -> pa.Schema | None:
     """Guess the columns of a file from its first lines; None if no line is good."""
     values: dict[str, list[Any]] = {}
     for line in block[:-1].split(b"\n"):
@@ -121,4 +127,9 @@ def _written(block: bytes) -> pa.Schema | None:
             values.setdefault(name, []).append(value)
     if not values:
         return None
+    # An odd value costs its row; it does not decide on the type.
+    sound = {source.image_id: is_id, source.user_id: is_id, source.tags: is_tags}
+    for name, test in sound.items():
+        if name in values:
+            values[name] = list(filter(test, values[name])) or values[name]
     return pa.schema([(name, column_type(found)) for name, found in values.items()])

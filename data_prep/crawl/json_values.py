@@ -78,19 +78,36 @@ def fit(value: Any, kind: pa.DataType, name: str) -> Any:
         if isinstance(value, str) and value.isdecimal() and len(value) < 20:
             number = int(value)
             value = number if str(number) == value else value  # 007 is no number
-        if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_FLOAT:
-            value = int(value)
+        value = _whole(value)
         if isinstance(value, int) and not isinstance(value, bool) and value in INT64:
             return value
         raise Misfit(_misfit(value, name, kind))
     if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
-        if isinstance(value, list) and all(isinstance(one, str | None) for one in value):
+        if isinstance(value, list) and is_tags(value):
             return value
         raise Misfit(_misfit(value, name, kind))
     try:
         pa.scalar(value, kind)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         raise Misfit(_misfit(value, name, kind)) from error
+    return value
+
+
+def is_id(value: Any) -> bool:
+    """Tell whether a value can be an id, in some column: text or a whole number."""
+    return isinstance(_whole(value), int | str) and not isinstance(value, bool)
+
+
+def is_tags(value: Any) -> bool:
+    """Tell whether a value can be tags: text, or a list of text and nulls."""
+    if isinstance(value, list):
+        return all(isinstance(one, str | None) for one in value)
+    return isinstance(value, str)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_FLOAT:
+        return int(value)
     return value
 
 
