@@ -56,7 +56,8 @@ def run(config: DictConfig) -> None:
     spool = out / SPOOL
     try:
         spool.mkdir(exist_ok=True)
-        vocabulary, counts, funnel = _clean_here(crawl, rules, out, config)
+        clean = _clean_on_spark if config.engine == "spark" else _clean_here
+        vocabulary, counts, funnel = clean(crawl, rules, out, config)
         _write_vocabulary(out, vocabulary, counts, rules)
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -94,6 +95,20 @@ def _clean_here(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Re
                 images.write_batch(kept)
                 rejects.write_batch(dropped)
     return cleaner.vocabulary, cleaner.counts, cleaner.funnel()
+
+
+def _clean_on_spark(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Result:
+    """Clean on Apache Spark; the tables are folders of files."""
+    from data_prep.cleaning.spark import clean_on_spark  # pyspark is an extra
+    from data_prep.cleaning.spark_session import open_session
+
+    storage = str(config.spark.storage or out)
+    spark = open_session(config.spark.master, _plain(config.spark.config))
+    try:
+        paths = (f"{storage}/{name}" for name in (IMAGES, REJECTS, SPOOL))
+        return clean_on_spark(crawl, rules, spark, *paths)
+    finally:
+        spark.stop()
 
 
 def _photos(crawl: Crawl, config: DictConfig, bar: "_Bar") -> Batch:
@@ -194,6 +209,8 @@ def _check(config: DictConfig) -> None:
         raise UserError("crawl is missing; give crawl=FILE, or a folder or a glob of files")
     if config.engine not in ENGINES:
         raise UserError(f"engine={config.engine}: give one of {', '.join(ENGINES)}")
+    if config.engine == "spark" and config.data.kind == "captions":
+        raise UserError("engine=spark reads crawls only; give engine=local for data=captions")
     threads = config.threads
     if threads is not None and not (isinstance(threads, int) and threads > 0):
         raise UserError(f"threads={threads}: give a whole number, 1 or more, or null")
