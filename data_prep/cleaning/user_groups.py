@@ -89,7 +89,7 @@ class UserGroups:
             images = self._sorted(images)
             users = images["user_id"].combine_chunks().dictionary_encode().indices.to_numpy()
             first = pa.chunked_array(images["first"]).combine_chunks().flatten().to_numpy()
-            like = near_duplicates(users, first.reshape(len(users), -1), self._rules)
+            like = near_duplicates(users, first.reshape(-1, self._rules.first_tags), self._rules)
             found = np.flatnonzero(like >= 0)
             ids = images["image_id"].take(pa.array(like[found]))
             alike = pa.table({"row": images["row"].take(pa.array(found)), "like": ids})
