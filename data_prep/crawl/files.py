@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import BinaryIO, get_args
 
@@ -16,6 +17,7 @@ SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
 }  # fmt: skip
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+MAGIC = re.compile(r"[*?[]")  # of a glob
 
 
 def list_files(source: Source) -> tuple[list[str], Format]:
@@ -32,6 +34,8 @@ def list_files(source: Source) -> tuple[list[str], Format]:
     path = source.path
     if source.format not in ("auto", *get_args(Format)):
         raise UserError(f"data.format={source.format}: give auto, {', '.join(get_args(Format))}")
+    if not path:
+        raise UserError("crawl= is empty; give a file, a folder or a glob of files")
     try:
         system, root = fsspec.url_to_fs(path)
         found, named = _found(system, root)
@@ -75,23 +79,25 @@ def _found(system: fsspec.AbstractFileSystem, root: str) -> tuple[list[str], boo
         return [root], True
     if system.isdir(root):
         return _below(system, root), False
-    if not any(sign in root for sign in "*?["):
+    first = MAGIC.search(root)
+    if first is None:
         return [], False
+    fixed = root.rfind("/", 0, first.start()) + 1
     files: set[str] = set()
     for path, entry in system.glob(root, detail=True).items():
-        if entry["type"] == "directory":  # Spark writes folders named like files
-            if "**" not in root:
-                files.update(_below(system, path))
-        elif _is_data(path):
+        if entry["type"] != "directory":
             files.add(path)
-    return sorted(files), True
+        elif "**" not in root:  # Spark writes folders that are named like files
+            files.update(system.find(path))
+    return sorted(path for path in files if _is_data(path[fixed:])), True
 
 
 def _below(system: fsspec.AbstractFileSystem, root: str) -> list[str]:
-    return sorted(f for f in system.find(root) if _is_data(f[len(root) :]))
+    return sorted(path for path in system.find(root) if _is_data(path[len(root) :]))
 
 
 def _is_data(path: str) -> bool:
+    """Judge a path by its names below what was given."""
     names = PurePosixPath(path.lstrip("/")).parts
     return not path.endswith(".part") and not any(name.startswith((".", "_")) for name in names)
 

@@ -18,7 +18,10 @@ BLOCK_BYTES = 1 << 20
 
 
 def json_parts(files: list[str], source: Source) -> tuple[list[Part], pa.Schema | None]:
-    """List the files, and the columns found in the first mebibyte of each of them."""
+    """List the files, and the columns found in the first mebibyte of each of them.
+
+    A key that comes up later only is passed over.
+    """
     parts: list[Part] = []
     schema: pa.Schema | None = None
     for file in files:
@@ -101,7 +104,7 @@ def _slow(
             continue
         try:
             row = parse(line)
-            for key in (source.image_id, source.user_id):
+            for key in _ids(source):
                 if row.get(key) is not None and not is_id(row[key]):
                     raise Misfit(f"column {key!r} is neither a whole number nor text")
             if isinstance(row.get(source.tags), str):
@@ -128,8 +131,12 @@ def _written(block: bytes, source: Source) -> pa.Schema | None:
     if not values:
         return None
     # An odd value costs its row; it does not decide on the type.
-    sound = {source.image_id: is_id, source.user_id: is_id, source.tags: is_tags}
+    sound = dict.fromkeys(_ids(source), is_id) | {source.tags: is_tags}
     for name, test in sound.items():
         if name in values:
             values[name] = list(filter(test, values[name])) or values[name]
     return pa.schema([(name, column_type(found)) for name, found in values.items()])
+
+
+def _ids(source: Source) -> list[str]:
+    return [name for name in (source.image_id, source.user_id) if name is not None]

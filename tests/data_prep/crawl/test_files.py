@@ -37,6 +37,15 @@ def test_globs(tmp_path: Path) -> None:
     assert listed(tmp_path, "[ac].csv*") == ["a.csv", "c.csv.gz"]
 
 
+def test_hidden_is_what_is_hidden_below_the_path_given(tmp_path: Path) -> None:
+    touch(tmp_path, ".home/_x/a.csv", ".home/_x/_b.csv", ".home/_x/.y/c.csv", ".home/_x/z/d.csv")
+    expected = [".home/_x/a.csv", ".home/_x/z/d.csv"]
+    assert listed(tmp_path, ".home/_x") == expected
+    assert listed(tmp_path, ".home/_x/**/*.csv") == expected
+    assert listed(tmp_path, ".home/_x/*.csv") == expected[:1]
+    assert listed(tmp_path, ".home/_x/*") == expected
+
+
 def test_a_name_that_looks_like_a_glob(tmp_path: Path) -> None:
     touch(tmp_path, "a[1].csv", "a1.csv")
     assert listed(tmp_path, "a[1].csv") == ["a[1].csv"]

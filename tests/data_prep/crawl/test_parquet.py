@@ -137,7 +137,7 @@ def test_a_missing_column_is_told_with_those_that_are_there(tmp_path: Path) -> N
     there = r"\(image_id, user_id, tags, note\)"
     for key in ("image_id", "user_id", "tags"):
         with pytest.raises(UserError, match=rf"no column 'x'.*{there}.*data\.{key}="):
-            open_crawl(Source(str(path), **{key: "x"}))
+            read_all(path, **{key: "x"})
 
 
 def test_no_users(tmp_path: Path) -> None:
