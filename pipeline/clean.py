@@ -1,11 +1,13 @@
 """Stage `clean`: a noisy crawl becomes training rows and a vocabulary."""
 
 import errno
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +36,7 @@ WRITES = (
 ENGINES = ("local", "spark")
 PAPER = {"input": "17 M", "kept": "about 6 M", "vocabulary (tags)": "18,157"}  # supplement, 5.1
 
+T = TypeVar("T")
 # Vocabulary, images of each distinct tag (int64, D), funnel.
 Result = tuple[pa.Table, np.ndarray, dict[str, Any]]
 
@@ -75,9 +78,9 @@ def run(config: DictConfig) -> None:
 
 def _clean_here(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Result:
     """Clean on this machine."""
-    if config.threads is not None:
-        pa.set_cpu_count(config.threads)
-    with _Bar() as bar:
+    threads = config.threads or os.cpu_count() or 1
+    pa.set_cpu_count(threads)
+    with _Bar() as bar, ThreadPoolExecutor(min(threads, 2)) as pool:
         if config.data.kind == "captions":
             batch = _photos(crawl, config, bar)
             schema, batches, rows = batch.rows.schema, iter([batch]), len(batch.rows)
@@ -86,14 +89,14 @@ def _clean_here(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Re
             rows = sum(part.rows or 0 for part in crawl.parts)
         order_by = config.data.get("order_by") or "image_id"
         cleaner = LocalCleaner(rules, out / SPOOL, schema, order_by, bar.follow)
-        cleaner.run(batches, rows or None)
+        cleaner.run(_ahead(batches, threads), rows or None)
         with (
             parquet_file(out / IMAGES, image_schema(schema)) as images,
             parquet_file(out / REJECTS, reject_schema(schema)) as rejects,
         ):
-            for kept, dropped in cleaner.results():
-                images.write_batch(kept)
-                rejects.write_batch(dropped)
+            for pair in _ahead(cleaner.results(), threads):
+                writers = (images.write_batch, rejects.write_batch)
+                list(pool.map(lambda write, rows: write(rows), writers, pair))
     return cleaner.vocabulary, cleaner.counts, cleaner.funnel()
 
 
@@ -109,6 +112,18 @@ def _clean_on_spark(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -
         return clean_on_spark(crawl, rules, spark, *paths)
     finally:
         spark.stop()
+
+
+def _ahead(items: Iterator[T], threads: int) -> Iterator[T]:
+    """Make the next item in a thread of its own while the present one is worked on."""
+    if threads == 1:
+        yield from items
+        return
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 def _photos(crawl: Crawl, config: DictConfig, bar: "_Bar") -> Batch:

@@ -9,13 +9,15 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 VERSION = version("tag2box")
 CONFIG, METRICS, DONE = "config.yaml", "metrics.json", "done.json"
@@ -106,8 +108,10 @@ def write_json(path: Path, content: Any) -> None:
     _write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def device(config: DictConfig) -> torch.device:
+def device(config: DictConfig) -> "torch.device":
     """Return the device that `config.device` names; `auto` is a GPU if there is one."""
+    import torch  # only here: stages without tensors start in a second
+
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
