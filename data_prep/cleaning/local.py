@@ -132,7 +132,7 @@ class LocalCleaner:
                 output.rejects(batch.take(pa.array(dropped)), self._tags, reasons[dropped], detail),
             )
         for lost in self._lost:
-            none = output.image_schema(self.schema).empty_table().to_batches()[0]
+            none = pa.RecordBatch.from_pylist([], output.image_schema(self.schema))
             yield none, output.unreadable_rejects(lost, self.schema)
 
     def funnel(self) -> dict[str, Any]:
