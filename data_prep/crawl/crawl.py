@@ -84,8 +84,9 @@ def open_crawl(source: Source) -> Crawl:
         parts, schema = parquet_parts(files, source)
     if schema is None:
         why = parts[0].damage or "no line is a JSON object"
+        others = f"nor is any other of the {len(files)} files; " if len(files) > 1 else ""
         raise UserError(
-            f"{parts[0].file}: not readable as {form} ({why}), nor any other of {len(files)} "
-            "files; check crawl= and data.format="
+            f"{parts[0].file}: not readable as {form} ({why}); {others}"
+            "check crawl= and data.format="
         )
     return Crawl(source, form, parts, settle(schema, source))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from data_prep.crawl.columns import conform_table, crawl_schema, unite
-from data_prep.crawl.lines import line_blocks
+from data_prep.crawl.lines import blocks_until_damage, line_blocks
 from data_prep.crawl.rows import Splitter
 from data_prep.crawl.source import Batch, Part, Source, damage, lost, unreadable
 
@@ -43,13 +43,7 @@ def read_delimited(
 ) -> Iterator[Batch]:
     """Read one file; an empty field is null, and blank lines are passed over."""
     reader: _Reader | None = None
-    trouble: str | None = None
-    blocks = line_blocks(part.file, BLOCK_BYTES)
-    while True:
-        try:
-            block = next(blocks, None)
-        except (pa.ArrowException, OSError) as error:
-            block, trouble = None, damage(error, part.file)
+    for block, trouble in blocks_until_damage(part.file, BLOCK_BYTES):
         if reader is None and block:
             names, size = _header(block, delimiter)
             reader = _Reader(part.file, names, schema, source, delimiter)
@@ -57,10 +51,8 @@ def read_delimited(
             block = block[size:]
         if reader is not None:
             yield from reader.read(block or b"", last=block is None)
-        if block is None:
-            break
-    if trouble is not None:
-        yield lost(schema, part.file, None, f"unreadable from here on: {trouble}")
+        if trouble is not None:
+            yield lost(schema, part.file, None, trouble)
 
 
 class _Reader:

@@ -11,7 +11,7 @@ import pyarrow.json as pa_json
 
 from data_prep.crawl.columns import conform_table, crawl_schema, unite
 from data_prep.crawl.json_values import Misfit, column_type, fit, is_id, is_tags, parse
-from data_prep.crawl.lines import line_blocks
+from data_prep.crawl.lines import blocks_until_damage, line_blocks
 from data_prep.crawl.source import Batch, Part, Source, damage, lost, unreadable
 
 BLOCK_BYTES = 1 << 20
@@ -43,21 +43,22 @@ def read_json(part: Part, schema: pa.Schema, source: Source) -> Iterator[Batch]:
     types = {asked.get(field.name, field.name): field.type for field in schema}
     line = 1
     tags: pa.DataType = pa.list_(pa.string())
-    try:
-        for block in line_blocks(part.file, BLOCK_BYTES):
-            table, tags = _fast(block, types | {source.tags: tags}, source.tags)
-            lines = line + np.arange(block.count(b"\n"))
-            line += len(lines)
-            if table is None:
-                table, good, bad = _slow(block, types, source)
-                if bad:
-                    at, reasons, texts = zip(*bad, strict=True)
-                    gone = unreadable(part.file, lines[list(at)].tolist(), reasons, texts)
-                    yield Batch(pa.RecordBatch.from_pylist([], schema), gone)
-                lines = lines[good]
-            yield from conform_table(table, schema, source, part.file, lines)
-    except (pa.ArrowException, OSError) as error:
-        yield lost(schema, part.file, None, f"unreadable from here on: {damage(error, part.file)}")
+    for block, trouble in blocks_until_damage(part.file, BLOCK_BYTES):
+        if trouble is not None:
+            yield lost(schema, part.file, None, trouble)
+        if block is None:
+            break
+        table, tags = _fast(block, types | {source.tags: tags}, source.tags)
+        lines = line + np.arange(block.count(b"\n"))
+        line += len(lines)
+        if table is None:
+            table, good, bad = _slow(block, types, source)
+            if bad:
+                at, reasons, texts = zip(*bad, strict=True)
+                gone = unreadable(part.file, lines[list(at)].tolist(), reasons, texts)
+                yield Batch(pa.RecordBatch.from_pylist([], schema), gone)
+            lines = lines[good]
+        yield from conform_table(table, schema, source, part.file, lines)
 
 
 def _fast(

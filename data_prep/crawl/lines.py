@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from data_prep.crawl.files import COMPRESSIONS, open_file
+from data_prep.crawl.source import damage
 
 PIECE = 1 << 16  # bytes read at a time; before damage all whole pieces are delivered
 LONGEST_LINE = 64 << 20  # bytes; more without a line end is no text
@@ -48,6 +49,17 @@ def line_blocks(file: str, size: int) -> Iterator[bytes]:
             raise
     if block:
         yield bytes(block if block.endswith(b"\n") else block + b"\n")
+
+
+def blocks_until_damage(file: str, size: int) -> Iterator[tuple[bytes | None, str | None]]:
+    """Give (block, None) for each block of `line_blocks`, and last (None, damage or None)."""
+    try:
+        for block in line_blocks(file, size):
+            yield block, None
+    except (pa.ArrowException, OSError) as error:
+        yield None, f"unreadable from here on: {damage(error, file)}"
+    else:
+        yield None, None
 
 
 def _pieces(stream: pa.NativeFile) -> Iterator[bytes]:

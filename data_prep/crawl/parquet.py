@@ -74,14 +74,24 @@ def row_group_batches(
                 numbers = part.first_row + done + 1 + np.arange(len(batch))
                 yield batch, numbers
                 done += len(batch)
+            why = f"it holds only {done} rows"
     except (pa.ArrowException, OSError) as error:
-        reason = f"damaged row group {part.row_group}: {damage(error, part.file)}"
-        empty = pa.RecordBatch.from_pylist([], schema)
-        for start in range(done, part.rows, BATCH_ROWS):
-            count = min(BATCH_ROWS, part.rows - start)
-            numbers = part.first_row + start + 1 + np.arange(count)
-            gone = unreadable(part.file, numbers.tolist(), [reason] * count, [None] * count)
-            yield Batch(empty, gone), numbers
+        why = damage(error, part.file)
+    if done < part.rows:
+        yield from _lost_rows(part, done, schema, f"damaged row group {part.row_group}: {why}")
+
+
+def _lost_rows(
+    part: Part, done: int, schema: pa.Schema, reason: str
+) -> Iterator[tuple[Batch, np.ndarray]]:
+    """Tell of all rows of a row group but the first `done`."""
+    assert part.rows is not None
+    empty = pa.RecordBatch.from_pylist([], schema)
+    for start in range(done, part.rows, BATCH_ROWS):
+        count = min(BATCH_ROWS, part.rows - start)
+        numbers = part.first_row + start + 1 + np.arange(count)
+        gone = unreadable(part.file, numbers.tolist(), [reason] * count, [None] * count)
+        yield Batch(empty, gone), numbers
 
 
 @contextmanager
