@@ -85,8 +85,9 @@ class Batch:
         known (int64 or string, may be null), `tags` (list of dictionary<int32, string>; a null
         list has no tags; elements may be null), then the carried columns.
     unreadable : pyarrow.RecordBatch
-        One row per lost row: `file`, `row` (counted from 1 in the file, the header of a CSV file
-        included; null: unknown), `reason`, `text` (at most 200 characters of it, or null).
+        One row per lost row: `file`, `row` (its number in a Parquet file, the line on which it
+        begins in a text file, from 1; null: unknown), `reason`, `text` (at most 200 characters
+        of it, or null).
     """
 
     rows: pa.RecordBatch
