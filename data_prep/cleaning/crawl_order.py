@@ -34,6 +34,11 @@ class CrawlOrder:
             self._as_text.add(keys)
 
     @property
+    def numbers(self) -> bool:
+        """Tell whether the keys are text, but every one a whole number."""
+        return bool(self._numbers)
+
+    @property
     def sorted(self) -> bool:
         """Tell whether the rows come in crawl order."""
         return self._as_number.sorted if self._numbers else self._as_text.sorted

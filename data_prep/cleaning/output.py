@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -116,15 +117,22 @@ def _flat(lists: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
 
 @contextmanager
 def parquet_file(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Write a Parquet file that has its name only once it is whole.
+    """Write a Parquet file that has its name only once it is whole."""
+    part = path.with_name(path.name + ".part")
+    with parquet_writer(part, schema) as writer:
+        yield writer
+    part.replace(path)
+
+
+def parquet_writer(where: Path | BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
+    """Begin a Parquet file.
 
     Plain types are written (a list of strings, however it is encoded in memory), so that every
     reader understands them.
     """
-    part = path.with_name(path.name + ".part")
     flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
-    with pq.ParquetWriter(
-        part,
+    return pq.ParquetWriter(
+        where,
         schema,
         store_schema=False,
         compression="zstd",
@@ -132,6 +140,4 @@ def parquet_file(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         use_dictionary=["tags.list.element", *(name for name in flat if name != "image_id")],
         dictionary_pagesize_limit=64 << 20,
         write_statistics=flat,  # those of tags cost half of the time and help nobody
-    ) as writer:
-        yield writer
-    part.replace(path)
+    )
