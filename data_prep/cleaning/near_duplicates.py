@@ -30,7 +30,7 @@ def near_duplicates(users: np.ndarray, first: np.ndarray, rules: Rules) -> np.nd
     Returns
     -------
     int64 (N,)
-        Index of an earlier image of the same user that an image resembles; -1 for none.
+        Index of the first image of the same user that an image resembles; -1 for none.
     """
     if rules.max_shared_first_tags is None or len(users) == 0:
         return np.full(len(users), -1, np.int64)
@@ -73,7 +73,7 @@ def _hash(tags: np.ndarray, subset: np.ndarray) -> np.uint64:
 def _mark(
     first: np.ndarray, bounds: np.ndarray, subsets: np.ndarray, only_kept: bool, table: np.ndarray
 ) -> np.ndarray:
-    """For images sorted by user give the earlier image that each resembles, or -1.
+    """For images sorted by user give the first image that each resembles, or -1.
 
     `first` (N, F) has every image's tags in descending order, missing ones (-1) last. A slot of
     `table` holds image * subsets + subset, counted from the user's first image, or -1.
@@ -91,8 +91,8 @@ def _mark(
                     continue  # fewer tags than the subset asks for
                 entry = table[_find(first, n, s, subsets, begin, table, size)]
                 if entry >= 0:
-                    like[n] = begin + entry // subsets.shape[0]
-                    break
+                    other = begin + entry // subsets.shape[0]
+                    like[n] = other if like[n] < 0 else min(like[n], other)
             if like[n] >= 0 and only_kept:
                 continue
             for s in range(subsets.shape[0]):
