@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-import HanTa
 import pyarrow as pa
-from HanTa.HanoverTagger import HanoverTagger
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from data_prep.crawl import Batch, Crawl, Source, open_crawl
@@ -18,14 +16,7 @@ from data_prep.crawl.source import UNREADABLE
 from data_prep.errors import UserError
 from data_prep.text import normalise, singular, tokens
 from data_prep.vocabulary import Vocabulary
-
-# Word classes of the British National Corpus (its basic tag set, C5), which the tagger gives.
-PARTS_OF_SPEECH = {
-    "noun": frozenset({"NN0", "NN1", "NN2", "NP0", "UNC"}),  # UNC: not in its lexicon (bmx, suv)
-    "adjective": frozenset({"AJ0", "AJC", "AJS"}),
-    "verb": frozenset({"VVB", "VVD", "VVG", "VVI", "VVN", "VVZ"}),
-}
-PLURAL = "NN2"
+from data_prep.word_classes import PARTS_OF_SPEECH, PLURAL, TAGGERS
 
 # The list is meant for topics of texts: some of its words can be seen in a photo. The letters are
 # what is left of 's and n't.
@@ -33,7 +24,7 @@ STOP_WORDS = ENGLISH_STOP_WORDS - {
     "bill", "cry", "empty", "fire", "full", "mill", "thick", "thin",
 } | {"s", "t"}  # fmt: skip
 
-# Verb forms that the tagger at times takes for nouns; captions hardly ever mean the noun.
+# Verb forms that a tagger at times takes for nouns; captions hardly ever mean the noun.
 NO_NOUNS = frozenset(
     {
         "catch", "climb", "crossing", "doing", "eating", "flies", "flying", "getting", "going",
@@ -45,35 +36,9 @@ NO_NOUNS = frozenset(
     }
 )  # fmt: skip
 
-# Nouns without a singular: things of two parts, and sets (Quirk et al., A Comprehensive Grammar
-# of the English Language, 1985, 5.76-5.77); those only that photos show.
-PLURAL_ONLY = frozenset(
-    {
-        "binoculars", "briefs", "clothes", "corduroys", "coveralls", "dungarees",
-        "earmuffs", "eyeglasses", "flip-flops", "galoshes", "glasses", "goggles", "headphones",
-        "jeans", "knickers", "leggings", "outdoors", "overalls", "pajamas", "panties", "pants",
-        "people", "pliers", "pyjamas", "pyrotechnics", "rapids", "ruins", "scissors",
-        "shears", "shorts", "slacks", "spectacles", "stairs", "stilts", "suspenders", "sunglasses",
-        "sweatpants", "tights", "tongs", "trousers", "tweezers", "undies", "woods",
-    }
-)  # fmt: skip
-
-# Plurals that simplemma takes for verbs or does not know.
-SINGULARS = {
-    "bass": "bass", "calves": "calf", "crosses": "cross", "elves": "elf", "halves": "half",
-    "leaves": "leaf", "lenses": "lens", "loaves": "loaf", "poles": "pole", "shelves": "shelf",
-    "skies": "sky", "tattoos": "tattoo", "thieves": "thief", "wives": "wife",
-}  # fmt: skip
-
-LONGEST_WORD = 40  # characters; the tagger's time on an unknown word grows with their cube
+LONGEST_WORD = 40  # characters; HanTa's time on an unknown word grows with their cube
 DELIMITER = "\x1f"  # the unit separator of ASCII, so that a caption stays whole
 STEP = 1000  # captions between two calls of `progress`
-
-
-@lru_cache(maxsize=1)
-def _tagger() -> HanoverTagger:
-    # An absolute path: by its bare name a file of the working folder would be taken.
-    return HanoverTagger(str(Path(HanTa.__file__).parent / "morphmodel_en.pgz"))
 
 
 @lru_cache(maxsize=1)
@@ -108,10 +73,10 @@ def read_dictionary(path: str | Path) -> frozenset[str]:
 class CaptionTagger:
     """Finds the tags of a caption.
 
-    A word becomes a tag where its part of speech, found by the trigram tagger of HanTa, is asked
-    for: a plural noun as its singular, a verb as its infinitive, an adjective in the positive.
-    Nouns that have no singular (`PLURAL_ONLY`) and words of the dictionary stay as written. Words
-    of more than 40 characters are passed over.
+    A word becomes a tag where its part of speech, found by the tagger, is asked for: a plural
+    noun as its singular (`data_prep.text.singular`), a verb as its infinitive, an adjective in
+    the positive. Words of the dictionary stay as written. Words of more than 40 characters are
+    passed over.
 
     Attributes
     ----------
@@ -122,11 +87,14 @@ class CaptionTagger:
         the longest one first: hot dog, and no dog. Entries of several words are nouns.
     stop_words : frozenset of str
         These are no tags.
+    tagger : str
+        Key of `TAGGERS`: "hanta", or "nltk", whose data must be downloaded.
     """
 
     parts_of_speech: tuple[str, ...] = ("noun",)
     dictionary: frozenset[str] = field(default_factory=imagenet_entries, repr=False)
     stop_words: frozenset[str] = field(default=STOP_WORDS, repr=False)
+    tagger: str = "hanta"
 
     def __post_init__(self) -> None:
         unknown = [part for part in self.parts_of_speech if part not in PARTS_OF_SPEECH]
@@ -134,6 +102,8 @@ class CaptionTagger:
             wrong = f"has {unknown[0]!r}" if unknown else "is empty"
             known = ", ".join(PARTS_OF_SPEECH)
             raise UserError(f"data.parts_of_speech {wrong}; choose from {known}")
+        if self.tagger not in TAGGERS:
+            raise UserError(f"data.tagger={self.tagger}: give one of {', '.join(TAGGERS)}")
 
     def tags(self, caption: str) -> list[str]:
         """Give the tags of a caption in its order, without repeats.
@@ -144,8 +114,7 @@ class CaptionTagger:
         words = [word for word in tokens(caption) if len(word) <= LONGEST_WORD]
         # 's is no part of a name: the boy's hat.
         plain = [word.removesuffix("'s") for word in words]
-        # Normalised words are in lower case, whatever they are.
-        tagged = _tagger().tag_sent(plain, casesensitive=False)
+        tagged = TAGGERS[self.tagger](plain)
         found: list[str] = []
         start = 0
         while start < len(words):
@@ -186,11 +155,7 @@ class CaptionTagger:
             return normalise(lemma)
         if word in NO_NOUNS:
             return ""
-        return _singular(word) if word_class == PLURAL else word
-
-
-def _singular(plural: str) -> str:
-    return plural if plural in PLURAL_ONLY else SINGULARS.get(plural) or singular(plural)
+        return singular(word) if word_class == PLURAL else word
 
 
 def by_agreement(counts: Mapping[str, int]) -> list[str]:

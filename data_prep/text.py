@@ -12,6 +12,26 @@ _GAPS = re.compile(r"[\s_]+")
 _TOKEN = re.compile(r"\w+(?:['-]+\w+)*")  # t-shirt, jack-o'-lantern
 _PLURAL_ENDINGS = ("s", "men", "feet", "teeth", "geese", "mice", "children", "oxen", "cacti")
 
+# Nouns without a singular: things of two parts, and sets (Quirk et al., A Comprehensive Grammar
+# of the English Language, 1985, 5.76-5.77); those only that photos show.
+PLURAL_ONLY = frozenset(
+    {
+        "binoculars", "briefs", "clothes", "corduroys", "coveralls", "dungarees",
+        "earmuffs", "eyeglasses", "flip-flops", "galoshes", "glasses", "goggles", "headphones",
+        "jeans", "knickers", "leggings", "outdoors", "overalls", "pajamas", "panties", "pants",
+        "people", "pliers", "pyjamas", "pyrotechnics", "rapids", "ruins", "scissors",
+        "shears", "shorts", "slacks", "spectacles", "stairs", "stilts", "suspenders", "sunglasses",
+        "sweatpants", "tights", "tongs", "trousers", "tweezers", "undies", "woods",
+    }
+)  # fmt: skip
+
+# Plurals that simplemma takes for verbs or does not know.
+SINGULARS = {
+    "bass": "bass", "calves": "calf", "crosses": "cross", "elves": "elf", "halves": "half",
+    "leaves": "leaf", "lenses": "lens", "loaves": "loaf", "poles": "pole", "shelves": "shelf",
+    "skies": "sky", "tattoos": "tattoo", "thieves": "thief", "wives": "wife",
+}  # fmt: skip
+
 
 def normalise(text: str) -> str:
     """Bring a tag or a word into its one spelling.
@@ -39,11 +59,13 @@ def singular(word: str) -> str:
 
     The last token decides, as English compounds do: fire engines → fire engine. Its lemma is
     taken only where it ends like a plural, so that a verb form (bowling, lit) is no noun (bowl).
+    A noun without a singular (shorts, sunglasses) stays.
     """
     head, gap, last = word.rpartition(" ")
-    if not last.endswith(_PLURAL_ENDINGS):
+    if last in PLURAL_ONLY or not last.endswith(_PLURAL_ENDINGS):
         return word
-    return head + gap + normalise(simplemma.lemmatize(last, lang="en"))
+    lemma = SINGULARS.get(last) or simplemma.lemmatize(last, lang="en")
+    return head + gap + normalise(lemma)
 
 
 def changes(text: str) -> tuple[str, ...]:

@@ -130,7 +130,8 @@ def _photos(crawl: Crawl, config: DictConfig, bar: "_Bar") -> Batch:
     """Turn captions into tags."""
     data = config.data
     entries = {"dictionary": read_dictionary(data.dictionary)} if data.dictionary else {}
-    tagger = CaptionTagger(parts_of_speech=tuple(data.parts_of_speech), **entries)
+    parts = tuple(data.parts_of_speech)
+    tagger = CaptionTagger(parts, tagger=str(data.tagger), **entries)
     captions = (batch for part in crawl.parts for batch in crawl.read(part))
     return photos(captions, tagger, bar.counter("Tagging captions"))
 

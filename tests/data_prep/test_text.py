@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.text import normalise, singular, tokens
+from data_prep.text import PLURAL_ONLY, SINGULARS, normalise, singular, tokens
 
 
 @given(st.text())
@@ -57,6 +57,15 @@ def test_tokens() -> None:
         ("women", "woman"),
         ("mice", "mouse"),
         ("fire engines", "fire engine"),
+        ("men", "man"),
+        ("leaves", "leaf"),  # not leave
+        ("skies", "sky"),  # not ski
+        ("skis", "ski"),
+        ("night skies", "night sky"),
+        ("shorts", "shorts"),  # these have no singular
+        ("glasses", "glasses"),
+        ("people", "people"),
+        ("ski pants", "ski pants"),
         ("bus", "bus"),
         ("glass", "glass"),
         ("bowling", "bowling"),  # verb forms are no plurals
@@ -66,6 +75,11 @@ def test_tokens() -> None:
 )
 def test_singular(plural: str, expected: str) -> None:
     assert singular(plural) == expected
+
+
+@pytest.mark.parametrize("word", sorted(PLURAL_ONLY | SINGULARS.keys()))
+def test_a_singular_has_no_singular(word: str) -> None:
+    assert singular(singular(word)) == singular(word)
 
 
 @given(st.text())
