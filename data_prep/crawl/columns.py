@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data_prep.crawl.column_types import has_order, is_list, is_text, plain, taken
 from data_prep.crawl.source import BATCH_ROWS, TAGS, Batch, Source, unreadable
 from data_prep.errors import UserError
 
@@ -34,12 +34,13 @@ def crawl_schema(written: pa.Schema, source: Source, file: str) -> pa.Schema:
     if user is not None and (user in names or user != DEFAULT_USER):
         fields.append(pa.field("user_id", _id_type(written, "user_id", user, names, file)))
     kind = _column(written, "tags", source.tags, names, file)
-    words = _value_type(kind) if _is_list(kind) else kind
-    if not (_is_text(words) or pa.types.is_null(words)):
+    words = kind.value_type if is_list(kind) else kind
+    if not (is_text(words) or pa.types.is_null(words)):
         remedy = "name a column of words, or of lists of words, in data.tags"
         raise UserError(f"{file}: column {source.tags!r} is {kind}; {remedy}")
     fields.append(pa.field("tags", TAGS))
-    return pa.schema(fields + [pa.field(n, written.field(n).type) for n in _carried(source, names)])
+    carried = [pa.field(n, plain(written.field(n).type)) for n in _carried(source, names)]
+    return pa.schema(fields + carried)
 
 
 def unite(schema: pa.Schema | None, other: pa.Schema, file: str) -> pa.Schema:
@@ -60,6 +61,11 @@ def settle(schema: pa.Schema, source: Source) -> pa.Schema:
         if name not in schema.names:
             there = ", ".join(schema.names)
             raise UserError(f"data.carry, data.order_by: no column {name!r}; there are {there}")
+    if source.order_by in schema.names:
+        kind = schema.field(source.order_by).type
+        if not has_order(kind):
+            remedy = "name a column of numbers, text or times"
+            raise UserError(f"data.order_by={source.order_by}: the column is {kind}; {remedy}")
     first = [name for name in ("image_id", "user_id", "tags") if name in schema.names]
     fields = []
     for name in first + [name for name in schema.names if name not in first]:
@@ -94,7 +100,7 @@ def conform(
     asked = {"image_id": source.image_id, "user_id": source.user_id, "tags": source.tags}
     names = [asked.get(name, name) for name in schema.names]
     present = [name for name in names if name in batch.schema.names]
-    batch = batch.select(present)
+    batch = pa.record_batch([taken(batch.column(name)) for name in present], names=present)
     batch, bad, why = _checked(batch)
     refused = bad | batch.column(source.image_id).is_null().to_numpy(zero_copy_only=False)
     reasons = [why if is_bad else "no image id" for is_bad in bad[refused]]
@@ -141,7 +147,7 @@ def _tags(column: pa.Array, delimiter: str) -> pa.Array:
     """Give lists of dictionary-encoded words."""
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), TAGS)
-    if not _is_list(column.type):
+    if not is_list(column.type):
         column = pc.split_pattern(column.cast(pa.string()), delimiter)
     if column.type == TAGS:
         return column
@@ -203,7 +209,7 @@ def _is_valid(batch: pa.RecordBatch) -> bool:
 def _without_dictionary(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         return column.dictionary_decode()
-    if _is_list(column.type) and pa.types.is_dictionary(_value_type(column.type)):
+    if is_list(column.type) and pa.types.is_dictionary(column.type.value_type):
         return column.cast(pa.list_(column.type.value_type.value_type))
     return column
 
@@ -212,7 +218,7 @@ def _id_type(written: pa.Schema, key: str, name: str, names: list[str], file: st
     kind = _column(written, key, name, names, file)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return pa.int64()
-    if _is_text(kind):
+    if is_text(kind):
         return pa.string()
     if pa.types.is_null(kind):
         return kind
@@ -230,7 +236,8 @@ def _column(written: pa.Schema, key: str, name: str, names: list[str], file: str
 
 def _carried(source: Source, names: list[str]) -> list[str]:
     """Give the names of the columns that are carried along, as they stand in the file."""
-    used = {source.image_id, source.user_id, source.tags}
+    # data.user_id=null says that a column user_id is none.
+    used = {source.image_id, source.user_id or DEFAULT_USER, source.tags}
     asked = _asked(source)
     keep = [n for n in names if n not in used and (source.carry is None or n in asked)]
     for name in {*asked, *keep}:
@@ -244,25 +251,5 @@ def _carried(source: Source, names: list[str]) -> list[str]:
 
 
 def _asked(source: Source) -> list[str]:
-    return [*(source.carry or ()), *([source.order_by] if source.order_by else [])]
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    tests: list[Any] = [
-        pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
-    ]  # fmt: skip
-    return any(test(kind) for test in tests)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    tests: list[Any] = [
-        pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list,
-        pa.types.is_list_view, pa.types.is_large_list_view,
-    ]  # fmt: skip
-    return any(test(kind) for test in tests)
-
-
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type
+    by_column = source.order_by not in (None, source.image_id)
+    return [*(source.carry or ()), *([str(source.order_by)] if by_column else [])]
