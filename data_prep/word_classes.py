@@ -23,13 +23,19 @@ PARTS_OF_SPEECH = {
 }
 PLURAL = "NN2"
 
-# The same classes in the tag set of the Penn Treebank, which NLTK's tagger gives. It does not
-# set be, do and have apart from other verbs.
+# The same classes in the tag set of the Penn Treebank, which NLTK's tagger gives.
 C5_OF_PENN = {
     "NN": "NN1", "NNS": PLURAL, "NNP": "NP0", "NNPS": PLURAL,
     "JJ": "AJ0", "JJR": "AJC", "JJS": "AJS",
     "VB": "VVI", "VBD": "VVD", "VBG": "VVG", "VBN": "VVN", "VBP": "VVB", "VBZ": "VVZ",
 }  # fmt: skip
+# C5 sets these apart from other verbs, Penn does not.
+AUXILIARIES = frozenset(
+    {
+        "am", "are", "be", "been", "being", "did", "do", "does", "doing", "done", "had", "has",
+        "have", "having", "is", "was", "were",
+    }
+)  # fmt: skip
 
 
 def hanta(words: list[str]) -> list[tuple[str, str, str]]:
@@ -45,16 +51,20 @@ def hanta(words: list[str]) -> list[tuple[str, str, str]]:
 def nltk(words: list[str]) -> list[tuple[str, str, str]]:
     """Give word, lemma and word class of each word by NLTK's averaged perceptron tagger.
 
-    A class other than noun, adjective and verb is "". Lemmas are HanTa's, for it knows the class:
-    simplemma goes by the word alone and gives playing → playe, hanging → hanging.
+    The class is "" for words other than nouns, adjectives and full verbs. Lemmas are HanTa's, for
+    it goes by the word and its class; simplemma goes by the word alone and gives
+    playing → playe, hanging → hanging.
 
     Raises
     ------
     UserError
         The data of the tagger, which NLTK's package lacks, are not there.
     """
-    tagged = [(word, C5_OF_PENN.get(penn, "")) for word, penn in _perceptron().tag(words)]
-    return [(word, _lemma(word, kind) if kind else word, kind) for word, kind in tagged]
+    found = []
+    for word, penn in _perceptron().tag(words):
+        kind = "" if word in AUXILIARIES else C5_OF_PENN.get(penn, "")
+        found.append((word, _lemma(word, kind) if kind else word, kind))
+    return found
 
 
 TAGGERS: dict[str, Callable[[list[str]], list[tuple[str, str, str]]]] = {
