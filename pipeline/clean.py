@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from data_prep.captions import CaptionTagger, open_captions, photos, read_dictionary
 from data_prep.cleaning import Rules
 from data_prep.cleaning.local import LocalCleaner
 from data_prep.cleaning.output import image_schema, parquet_file, reject_schema
@@ -128,6 +127,8 @@ def _ahead(items: Iterator[T], threads: int) -> Iterator[T]:
 
 def _photos(crawl: Crawl, config: DictConfig, bar: "_Bar") -> Batch:
     """Turn captions into tags."""
+    from data_prep.captions import CaptionTagger, photos, read_dictionary  # loads slowly
+
     data = config.data
     entries = {"dictionary": read_dictionary(data.dictionary)} if data.dictionary else {}
     parts = tuple(data.parts_of_speech)
@@ -147,6 +148,8 @@ def _write_vocabulary(out: Path, vocabulary: pa.Table, counts: np.ndarray, rules
 def _open(config: DictConfig) -> Crawl:
     data = config.data
     if data.kind == "captions":
+        from data_prep.captions import open_captions
+
         return open_captions(str(config.crawl), data.image, data.caption)
     keys = _plain(data)
     del keys["kind"]
