@@ -167,10 +167,11 @@ def beside_peers(settings: Settings, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-NOTES = """`python -m pipeline stage=clean` on generated crawls, the threshold in proportion to the paper's
-1000 at 17 M rows. Whole processes: start, imports, reading and writing Parquet, pictures. Medians of the
-runs, taken in turns; lowest and highest beside. The peers (plain Python: tests/oracles/cleaning.py; pandas:
-scripts/benches/clean_peers.py) only count, they write nothing; their funnels were checked to be the same."""
+NOTES = """`python -m pipeline stage=clean` on generated crawls, the threshold in proportion to the
+paper's 1000 at 17 M rows. Whole processes: start, imports, reading and writing Parquet, pictures.
+Medians of the runs, taken in turns; lowest and highest beside. The peers (plain Python:
+tests/oracles/cleaning.py; pandas: scripts/benches/clean_peers.py) only count, they write nothing;
+their funnels were checked to be the same."""
 
 
 def main() -> None:
