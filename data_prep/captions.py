@@ -179,7 +179,14 @@ def open_captions(path: str, image: str = "image", caption: str = "caption") -> 
         Nothing is there, or a column is missing.
     """
     source = Source(
-        path, image_id=image, user_id=None, tags=caption, tags_delimiter=DELIMITER, carry=()
+        path,
+        image_id=image,
+        user_id=None,
+        tags=caption,
+        tags_delimiter=DELIMITER,
+        carry=(),
+        image_id_key="data.image",
+        tags_key="data.caption",
     )
     return open_crawl(source)
 

@@ -29,14 +29,15 @@ def crawl_schema(written: pa.Schema, source: Source, file: str) -> pa.Schema:
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
         raise UserError(f"{file}: two columns are named {doubled!r}; rename one of them")
-    fields = [pa.field("image_id", _id_type(written, "image_id", source.image_id, names, file))]
+    id_type = _id_type(written, source.image_id_key, source.image_id, names, file)
+    fields = [pa.field("image_id", id_type)]
     user = source.user_id
     if user is not None and (user in names or user != DEFAULT_USER):
-        fields.append(pa.field("user_id", _id_type(written, "user_id", user, names, file)))
-    kind = _column(written, "tags", source.tags, names, file)
+        fields.append(pa.field("user_id", _id_type(written, "data.user_id", user, names, file)))
+    kind = _column(written, source.tags_key, source.tags, names, file)
     words = kind.value_type if is_list(kind) else kind
     if not (is_text(words) or pa.types.is_null(words)):
-        remedy = "name a column of words, or of lists of words, in data.tags"
+        remedy = f"name a column of words, or of lists of words, in {source.tags_key}"
         raise UserError(f"{file}: column {source.tags!r} is {kind}; {remedy}")
     fields.append(pa.field("tags", TAGS))
     carried = [pa.field(n, plain(written.field(n).type)) for n in _carried(source, names)]
@@ -222,7 +223,7 @@ def _id_type(written: pa.Schema, key: str, name: str, names: list[str], file: st
         return pa.string()
     if pa.types.is_null(kind):
         return kind
-    remedy = f"name a column of whole numbers or text in data.{key}"
+    remedy = f"name a column of whole numbers or text in {key}"
     raise UserError(f"{file}: column {name!r} is {kind}; {remedy}")
 
 
@@ -230,7 +231,7 @@ def _column(written: pa.Schema, key: str, name: str, names: list[str], file: str
     if name not in names:
         there = ", ".join(names) or "none"
         raise UserError(f"{file}: no column {name!r}; name one of its columns ({there}): "
-                        f"data.{key}=…")  # fmt: skip
+                        f"{key}=…")  # fmt: skip
     return written.field(name).type
 
 

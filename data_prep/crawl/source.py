@@ -39,6 +39,8 @@ class Source:
         Other columns to carry along; None: all.
     order_by : str, optional
         Column that tells the order of the crawl; it is carried, whatever `carry` says.
+    image_id_key, tags_key : str
+        Config keys that name these columns, for messages.
     """
 
     path: str
@@ -49,6 +51,8 @@ class Source:
     tags_delimiter: str = ","
     carry: tuple[str, ...] | None = None
     order_by: str | None = None
+    image_id_key: str = "data.image_id"
+    tags_key: str = "data.tags"
 
 
 @dataclass(frozen=True)

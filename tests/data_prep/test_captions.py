@@ -265,11 +265,27 @@ def test_a_file_of_captions(tmp_path: Path) -> None:
     assert all(row["reason"] for row in lost)
 
 
-def test_a_missing_column(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("image,title", r"no column 'caption'; .* \(image, title\): data\.caption=…$"),
+        ("photo,caption", r"no column 'image'; .* \(photo, caption\): data\.image=…$"),
+    ],
+)
+def test_a_missing_column(tmp_path: Path, header: str, message: str) -> None:
     path = tmp_path / "photos.csv"
-    path.write_text("image,title\n1.jpg,A dog\n")
-    with pytest.raises(UserError, match="'caption'"):
+    path.write_text(f"{header}\n1.jpg,A dog\n")
+    with pytest.raises(UserError, match=message):
         open_captions(str(path))
+
+
+def test_a_column_of_another_type(tmp_path: Path) -> None:
+    path = tmp_path / "photos.parquet"
+    pq.write_table(pa.table({"image": [[1]], "caption": [2]}), path)
+    with pytest.raises(UserError, match=r"whole numbers or text in data\.image$"):
+        open_captions(str(path))
+    with pytest.raises(UserError, match=r"lists of words, in data\.caption$"):
+        open_captions(str(path), image="caption")
 
 
 @pytest.mark.real_data
