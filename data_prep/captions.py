@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from data_prep.crawl import Batch, Crawl, Source, open_crawl
-from data_prep.crawl.source import UNREADABLE
+from data_prep.crawl.source import UNREADABLE, Format
 from data_prep.errors import UserError
 from data_prep.text import normalise, singular, tokens
 from data_prep.vocabulary import Vocabulary
@@ -163,7 +164,12 @@ def by_agreement(counts: Mapping[str, int]) -> list[str]:
     return sorted(counts, key=lambda tag: -counts[tag])
 
 
-def open_captions(path: str, image: str = "image", caption: str = "caption") -> Crawl:
+def open_captions(
+    path: str,
+    image: str = "image",
+    caption: str = "caption",
+    file_format: Literal["auto"] | Format = "auto",
+) -> Crawl:
     """Open captions: CSV, TSV, JSON Lines or Parquet with a row per caption.
 
     Parameters
@@ -172,6 +178,8 @@ def open_captions(path: str, image: str = "image", caption: str = "caption") -> 
         File, folder, glob or URL.
     image, caption : str
         Names of the columns. A caption may also be a list of captions.
+    file_format : str
+        "auto" goes by the names of the files.
 
     Raises
     ------
@@ -180,6 +188,7 @@ def open_captions(path: str, image: str = "image", caption: str = "caption") -> 
     """
     source = Source(
         path,
+        file_format,
         image_id=image,
         user_id=None,
         tags=caption,

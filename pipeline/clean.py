@@ -150,7 +150,7 @@ def _open(config: DictConfig) -> Crawl:
     if data.kind == "captions":
         from data_prep.captions import open_captions
 
-        return open_captions(str(config.crawl), data.image, data.caption)
+        return open_captions(str(config.crawl), data.image, data.caption, data.format)
     keys = _plain(data)
     del keys["kind"]
     carry = keys.pop("carry")

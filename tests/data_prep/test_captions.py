@@ -265,6 +265,17 @@ def test_a_file_of_captions(tmp_path: Path) -> None:
     assert all(row["reason"] for row in lost)
 
 
+def test_a_file_of_another_suffix(tmp_path: Path) -> None:
+    path = tmp_path / "captions.token"
+    path.write_text("image,caption\n1.jpg,A dog .\n")
+    with pytest.raises(UserError, match=r"data\.format=csv"):
+        open_captions(str(path))
+    crawl = open_captions(str(path), file_format="csv")
+    assert photos(crawl.read(crawl.parts[0]), NOUNS).rows.to_pylist() == [
+        {"image_id": "1.jpg", "tags": ["dog"]}
+    ]
+
+
 @pytest.mark.parametrize(
     ("header", "message"),
     [
