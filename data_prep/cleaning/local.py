@@ -144,7 +144,7 @@ class LocalCleaner:
             "kept": by_reason[KEPT],
             "dropped": {name: by_reason[i] for i, name in enumerate(REASONS) if i != KEPT},
             "vocabulary": self.vocabulary.num_rows,
-            "distinct_tags": len(self._tags),
+            "distinct_tags": int(np.count_nonzero(self.counts)),
             "tags": int(self.counts.sum()),
             "normalised": dict(self._table.changed),
         }

@@ -232,7 +232,7 @@ class _Run:
             "kept": by_reason[KEPT],
             "dropped": dropped,
             "vocabulary": len(vocabulary),
-            "distinct_tags": len(counts),
+            "distinct_tags": int(np.count_nonzero(counts)),
             "tags": int(counts.sum()),
             "normalised": dict(self._changed),
         }
