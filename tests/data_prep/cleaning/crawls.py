@@ -60,6 +60,8 @@ def crawls(draw: st.DrawFn) -> tuple[list[Row], pa.Schema]:
     if draw(st.booleans()):
         ids = list(dict.fromkeys(ids))
     if draw(st.booleans()):
+        ids.sort()
+    if draw(st.booleans()):
         ids[draw(st.integers(0, len(ids) - 1))] = None
     user_kind, users = draw(
         st.sampled_from([(pa.int64(), [-7, 0, None]), (pa.string(), ["u", "", "2", None])])

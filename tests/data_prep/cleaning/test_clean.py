@@ -55,6 +55,27 @@ def test_sizes_on_disk_change_nothing(
     _check_same(usual, cut)
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("compare_to", ["seen", "kept"])
+def test_shuffled_images_of_few_users_in_many_small_pieces(
+    seed: int, compare_to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the rows are near-duplicates, far from what they resemble."""
+    chance = random.Random(seed)
+    ids = [str(n) for n in range(80)]
+    chance.shuffle(ids)
+    rows = [
+        {"image_id": name, "user_id": chance.choice("uvw"), "tags": chance.sample("abcdefgh", 5)}
+        for name in ids
+    ]
+    monkeypatch.setattr(spool, "BATCH_ROWS", 3)
+    monkeypatch.setattr(spool, "PARTITION_ROWS", 20)
+    rules = Rules(min_frequency=1, compare_to=compare_to)  # type: ignore[arg-type]
+    cleaned = clean(pa.Table.from_pylist(rows), rules)
+    check(cleaned, oracle.clean(rows, rules), rules)
+    assert cleaned.funnel["dropped"]["near_duplicate"] > 30
+
+
 def _check_same(one: Cleaned, other: Cleaned) -> None:
     assert str(one.images.to_pylist()) == str(other.images.to_pylist())  # NaN is NaN
     assert str(one.rejects.to_pylist()) == str(other.rejects.to_pylist())

@@ -72,12 +72,16 @@ def test_equal_keys_meet_in_order(
         assert part["row"].to_pylist() == sorted(part["row"].to_pylist())
 
 
-@given(st.lists(st.text(max_size=4), min_size=1), st.data())
-def test_a_text_has_one_hash(texts: list[str], data: st.DataObject) -> None:
+@given(
+    st.lists(st.text(max_size=4), min_size=1),
+    st.sampled_from([pa.string(), pa.large_string()]),
+    st.data(),
+)
+def test_a_text_has_one_hash(texts: list[str], kind: pa.DataType, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(texts)))
     whole = hash_keys(pa.array(texts))
     assert whole.dtype == np.uint64
-    assert hash_keys(pa.array(texts)[start:]).tolist() == whole[start:].tolist()
+    assert hash_keys(pa.array(texts, kind)[start:]).tolist() == whole[start:].tolist()
     alone = [hash_keys(pa.array([text]))[0] for text in texts]
     assert alone == whole.tolist()
     assert len(set(alone)) == len(set(texts))
