@@ -103,7 +103,8 @@ def find_alike(batches: Iterable[pa.RecordBatch], rules: Rules) -> Iterator[pa.R
             table = pa.Table.from_batches(waiting)
             users = _labels(table["user_id"])
             begin = int(np.argmax(users == users[-1]))  # of the last user, who may go on
-            yield from _alike(table[:begin], rules)
+            if begin > 0:
+                yield from _alike(table[:begin], rules)
             waiting = table[begin:].to_batches()
             limit = max(COMPARED_ROWS, 2 * (len(table) - begin))
     if waiting:
@@ -187,8 +188,8 @@ def _judge(
 
 
 def _alike(images: pa.Table, rules: Rules) -> Iterator[pa.RecordBatch]:
-    first = pa.chunked_array([chunk.flatten() for chunk in images["first"].chunks], None)
-    labels = _labels(first).reshape(len(images), -1)
+    first = pa.chunked_array([lists.flatten() for lists in images["first"].chunks])
+    labels = _labels(first).reshape(len(images), rules.first_tags)
     like = near_duplicates(_labels(images["user_id"]), labels, rules)
     found = np.flatnonzero(like >= 0)
     rows = images["row"].to_numpy()[found]
