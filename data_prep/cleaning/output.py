@@ -97,7 +97,7 @@ def unreadable_rejects(lost: pa.RecordBatch, rows: pa.Schema) -> pa.RecordBatch:
 
 def _where(row: dict[str, object]) -> str:
     place = row["file"] if row["row"] is None else f"{row['file']}, row {row['row']}"
-    text = "" if row["text"] is None else f": {row['text']}"
+    text = "" if row["text"] is None else f": {str(row['text']).strip()}"
     return f"{place}: {row['reason']}{text}"
 
 

@@ -65,7 +65,8 @@ class UserGroups:
         kept : bool (N,)
         """
         chosen = np.flatnonzero(kept & batch["user_id"].is_valid().to_numpy(zero_copy_only=False))
-        rows = batch.take(pa.array(chosen))
+        names = dict.fromkeys(["user_id", "image_id", self._order_by])
+        rows = batch.select(list(names)).take(pa.array(chosen))
         width = first.shape[1]
         lists = pa.ListArray.from_arrays(
             np.arange(0, (len(chosen) + 1) * width, width, dtype=np.int32), first[chosen].ravel()
