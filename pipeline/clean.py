@@ -101,11 +101,11 @@ def _clean_here(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Re
 
 def _clean_on_spark(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Result:
     """Clean on Apache Spark; the tables are folders of files."""
-    from data_prep.cleaning.spark import clean_on_spark  # pyspark is an extra
-    from data_prep.cleaning.spark_session import open_session
+    from data_prep.cleaning.spark import clean_on_spark, open_session  # only this needs Spark
 
     storage = str(config.spark.storage or out)
-    spark = open_session(config.spark.master, _plain(config.spark.config))
+    settings = config.spark.config
+    spark = open_session(config.spark.master, None if settings is None else _plain(settings))
     try:
         paths = (f"{storage}/{name}" for name in (IMAGES, REJECTS, SPOOL))
         return clean_on_spark(crawl, rules, spark, *paths)
@@ -230,6 +230,8 @@ def _check(config: DictConfig) -> None:
         raise UserError(f"engine={config.engine}: give one of {', '.join(ENGINES)}")
     if config.engine == "spark" and config.data.kind == "captions":
         raise UserError("engine=spark reads crawls only; give engine=local for data=captions")
+    if not (config.spark.config is None or OmegaConf.is_dict(config.spark.config)):
+        raise UserError(f"spark.config={config.spark.config}: give {{name: value, …}}")
     threads = config.threads
     if threads is not None and not (isinstance(threads, int) and threads > 0):
         raise UserError(f"threads={threads}: give a whole number, 1 or more, or null")

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,19 @@ def test_without_users_nothing_is_a_near_duplicate(
     funnel = json.loads((tmp_path / "metrics.json").read_text())
     assert funnel["dropped"]["near_duplicate"] == 0
     assert "near_duplicate" in funnel["skipped"]
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="engine=spark needs Java")
+def test_spark_gives_the_same_rows(crawl: Path, finished: Path, tmp_path: Path) -> None:
+    keys = ("engine=spark", "spark.master='local[2]'", "spark.config={spark.ui.enabled: false}")
+    run(f"crawl={crawl}", LOW, f"out={tmp_path}", *keys)
+    for name in TABLES:
+        assert pq.read_table(tmp_path / name).to_pylist() == (
+            pq.read_table(finished / name).to_pylist()
+        )
+    for name in (*PICTURES, "metrics.json"):
+        assert (tmp_path / name).read_bytes() == (finished / name).read_bytes()
+    assert not (tmp_path / "spool").exists()
 
 
 def test_damage_never_loses_good_rows(crawl: Path, tmp_path: Path) -> None:

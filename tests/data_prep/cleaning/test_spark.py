@@ -16,13 +16,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from data_prep.cleaning import Rules, chunk_steps, chunks
-from data_prep.cleaning.chunk_steps import find_alike, sortable
-from data_prep.cleaning.chunks import ChunkSpool, part_groups
+from data_prep.cleaning import Rules
 from data_prep.cleaning.local import LocalCleaner
 from data_prep.cleaning.output import image_schema, parquet_file, reject_schema
-from data_prep.cleaning.spark import clean_on_spark
-from data_prep.cleaning.spark_session import open_session
+from data_prep.cleaning.spark import chunks, clean_on_spark, open_session, steps
+from data_prep.cleaning.spark.chunks import ChunkSpool, part_groups
+from data_prep.cleaning.spark.steps import find_alike, sortable
 from data_prep.crawl import Crawl, Part, Source, open_crawl
 from data_prep.errors import UserError
 from data_prep.generator import CrawlSettings, generate_crawl
@@ -236,12 +235,12 @@ def test_users_are_not_parted(monkeypatch: pytest.MonkeyPatch) -> None:
         "first": random.integers(0, 4, (len(users), 5)).tolist(),
     })  # fmt: skip
     rules = Rules(max_shared_first_tags=1)
-    whole = pa.Table.from_batches(find_alike(table.to_batches(), rules), chunk_steps.DECIDED)
+    whole = pa.Table.from_batches(find_alike(table.to_batches(), rules), steps.DECIDED)
     assert 5 < len(whole) < len(users) - 3
     for compared, size in [(1, 1), (3, 2), (7, 10), (45, 7)]:
-        monkeypatch.setattr(chunk_steps, "COMPARED_ROWS", compared)
+        monkeypatch.setattr(steps, "COMPARED_ROWS", compared)
         batches = table.to_batches(max_chunksize=size)
-        parted = pa.Table.from_batches(find_alike(batches, rules), chunk_steps.DECIDED)
+        parted = pa.Table.from_batches(find_alike(batches, rules), steps.DECIDED)
         assert parted.to_pylist() == whole.to_pylist()
 
 

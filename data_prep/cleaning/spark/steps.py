@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data_prep.cleaning import output
-from data_prep.cleaning.chunks import CHUNK_ROWS, ROW_BITS, ChunkSpool, chunk_name
 from data_prep.cleaning.counting import alphabet_places
 from data_prep.cleaning.crawl_order import is_text
 from data_prep.cleaning.near_duplicates import near_duplicates
 from data_prep.cleaning.rules import KEPT, NEAR_DUPLICATE, REASONS, UNREADABLE, Rules, judge
+from data_prep.cleaning.spark.chunks import CHUNK_ROWS, ROW_BITS, ChunkSpool, chunk_name
 from data_prep.errors import UserError
 
 COMPARED_ROWS = 1 << 20  # at a time; one user's are never parted

@@ -17,7 +17,7 @@ from data_prep.errors import UserError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-ROOT = Path(__file__).parents[2]  # where data_prep lies
+ROOT = Path(__file__).parents[3]  # where data_prep lies
 USER_ERROR = re.compile(rf"^{UserError.__module__}\.UserError: (.*)$", re.MULTILINE)
 MISSING_MODULE = re.compile(r"^ModuleNotFoundError: (.*)$", re.MULTILINE)
 

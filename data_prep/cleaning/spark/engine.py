@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from data_prep.cleaning import chunk_steps
-from data_prep.cleaning.chunks import ROW_BITS, SUMMARY, ChunkSpool, part_groups
 from data_prep.cleaning.counting import rank_tags
 from data_prep.cleaning.rules import DUPLICATE_ID, KEPT, REASONS, Rules
-from data_prep.cleaning.spark_session import plain_errors
+from data_prep.cleaning.spark import steps
+from data_prep.cleaning.spark.chunks import ROW_BITS, SUMMARY, ChunkSpool, part_groups
+from data_prep.cleaning.spark.session import plain_errors
 from data_prep.crawl import Crawl, Part
 from data_prep.errors import UserError
 
@@ -130,7 +130,7 @@ class _Run:
         tags = vocabulary["tag"].combine_chunks()
         decided = repeated.union(self._near_duplicates(tags, repeated))
         write = partial(
-            chunk_steps.write,
+            steps.write,
             self._spool,
             vocabulary=tags,
             rules=self._rules,
@@ -173,7 +173,7 @@ class _Run:
     def _repeated_ids(self) -> DataFrame:
         """Decide on rows whose image id came before."""
         schema = f"row bigint, image_id {self._type('image_id')}"
-        ids = self._each_chunk(partial(chunk_steps.image_ids, self._spool), schema)
+        ids = self._each_chunk(partial(steps.image_ids, self._spool), schema)
         query = (
             "SELECT image_id, min(row) AS first FROM {ids} GROUP BY image_id HAVING count(*) > 1"
         )
@@ -187,7 +187,7 @@ class _Run:
 
     def _vocabulary(self, repeated: DataFrame) -> tuple[pa.Table, np.ndarray]:
         """Rank the tags; of tags outside the vocabulary only the counts are brought together."""
-        counted = self._each_chunk(partial(chunk_steps.count_tags, self._spool), COUNTED, repeated)
+        counted = self._each_chunk(partial(steps.count_tags, self._spool), COUNTED, repeated)
         query = "SELECT tag, sum(count) AS count FROM {counted} GROUP BY tag"
         totals = self._spark.sql(query, counted=counted).persist()
         least = self._rules.min_frequency
@@ -207,18 +207,16 @@ class _Run:
         if "user_id" not in schema.names or rules.max_shared_first_tags is None:
             return self._spark.createDataFrame([], DECIDED)
         none = pa.array([], schema.field(spool.order_by).type)
-        place = chunk_steps.sortable(none, self._numbers, spool.order_by)
+        place = steps.sortable(none, self._numbers, spool.order_by)
         word = "string" if rules.order_tags == "all" else "int"
         columns = (f"row bigint, user_id {self._type('user_id')}, place {SPARK_TYPES[place.type]}, "
                    f"image_id {self._type('image_id')}, first array<{word}>")  # fmt: skip
-        give = partial(
-            chunk_steps.candidates, spool, vocabulary=tags, rules=rules, numbers=self._numbers
-        )
+        give = partial(steps.candidates, spool, vocabulary=tags, rules=rules, numbers=self._numbers)
         images = self._each_chunk(give, columns, repeated)
         tasks = max(self._spark.sparkContext.defaultParallelism, self._rows // USER_ROWS)
         by_user = images.repartition(tasks, "user_id")
         ordered = by_user.sortWithinPartitions("user_id", images.place.asc_nulls_last(), "row")
-        return ordered.mapInArrow(partial(chunk_steps.find_alike, rules=rules), DECIDED)
+        return ordered.mapInArrow(partial(steps.find_alike, rules=rules), DECIDED)
 
     def _type(self, column: str) -> str:
         return SPARK_TYPES[self._spool.crawl.schema.field(column).type]
