@@ -14,6 +14,7 @@ from data_prep.crawl.img2dataset import key_as_id, read_img2dataset
 from data_prep.crawl.json_lines import json_parts, read_json
 from data_prep.crawl.parquet import parquet_parts, read_parquet
 from data_prep.crawl.source import Batch, Format, Part, Source, lost
+from data_prep.crawl.tag_lines import read_tag_lines, tag_lines_parts, tag_lines_source
 from data_prep.errors import UserError
 
 DELIMITERS = {"csv": b",", "tsv": b"\t"}
@@ -26,7 +27,7 @@ class Crawl:
     Attributes
     ----------
     source : Source
-        As it was given; of img2dataset, `image_id` may have become "key".
+        As it was given, but with the names of the columns that img2dataset or lines have.
     format : str
         As it was found.
     parts : list of Part
@@ -55,6 +56,8 @@ class Crawl:
             yield from read_delimited(part, self.schema, self.source, delimiter)
         elif self.format == "jsonl":
             yield from read_json(part, self.schema, self.source)
+        elif self.format == "lines":
+            yield from read_tag_lines(part, self.schema, self.source)
         elif self.format == "img2dataset":
             yield from read_img2dataset(part, self.schema, self.source)
         else:
@@ -78,6 +81,9 @@ def open_crawl(source: Source) -> Crawl:
         parts, schema = delimited_parts(files, source, DELIMITERS[form])
     elif form == "jsonl":
         parts, schema = json_parts(files, source)
+    elif form == "lines":
+        source = tag_lines_source(source)
+        parts, schema = tag_lines_parts(files, source)
     else:
         if form == "img2dataset":
             source = key_as_id(files, source)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from data_prep.errors import UserError
 
-Format = Literal["parquet", "csv", "tsv", "jsonl", "img2dataset"]
+Format = Literal["parquet", "csv", "tsv", "jsonl", "lines", "img2dataset"]
 
 BATCH_ROWS = 131_072  # at most, in a batch
 TEXT_LIMIT = 200  # characters kept of a row that could not be read
@@ -29,7 +29,8 @@ class Source:
     path : str
         File, folder (with all that is below it) or glob; a local path or any fsspec URL.
     format : str
-        "auto" goes by the names of the files.
+        "auto" goes by the names of the files; "lines", which must be said, is plain text with an
+        image's tags on every line.
     image_id, user_id, tags : str
         Names of the columns. `user_id` may be None: no users are known. A column "user_id" that
         is not there is no error; one of another name must be there.
