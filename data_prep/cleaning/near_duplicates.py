@@ -10,9 +10,9 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from numba import njit
 
 from data_prep.cleaning.rules import Rules
+from data_prep.compiled import compiled
 
 
 def near_duplicates(users: np.ndarray, first: np.ndarray, rules: Rules) -> np.ndarray:
@@ -50,7 +50,7 @@ def near_duplicates(users: np.ndarray, first: np.ndarray, rules: Rules) -> np.nd
     return found
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _slots(entries: int) -> int:
     """Size of a hash table, a power of two at most half full."""
     size = 16
@@ -59,7 +59,7 @@ def _slots(entries: int) -> int:
     return size
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _hash(tags: np.ndarray, subset: np.ndarray) -> np.uint64:
     """Mix the tags of a subset into 64 bits (FNV-1a by words, then a finishing shift)."""
     mixed = np.uint64(14695981039346656037)
@@ -69,7 +69,7 @@ def _hash(tags: np.ndarray, subset: np.ndarray) -> np.uint64:
     return mixed
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mark(
     first: np.ndarray, bounds: np.ndarray, subsets: np.ndarray, only_kept: bool, table: np.ndarray
 ) -> np.ndarray:
@@ -103,7 +103,7 @@ def _mark(
     return like
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _find(
     first: np.ndarray,
     n: int,

@@ -11,8 +11,8 @@ from typing import Literal, get_args, get_type_hints
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
+from data_prep.compiled import compiled
 from data_prep.errors import UserError
 
 Tags = Literal["vocabulary", "all"]
@@ -99,7 +99,7 @@ def _check(name: str, value: object, hint: object) -> None:
         raise UserError(f"clean.{name}={value}: give {wanted}")
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def is_alphabetical(places: np.ndarray) -> bool:
     """Tell whether tags, given by their places in the alphabet, are in alphabetical order."""
     for k in range(1, places.size):  # noqa: SIM110 (numba compiles no generator)
@@ -146,7 +146,7 @@ def judge(
     return first
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _judge(
     tags: np.ndarray,
     offsets: np.ndarray,

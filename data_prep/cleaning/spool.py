@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
+
+from data_prep.compiled import compiled
 
 BATCH_ROWS = 1 << 18
 PARTITION_ROWS = 1 << 22
@@ -119,7 +120,7 @@ def hash_keys(keys: pa.Array) -> np.ndarray:
     return np.asarray(_hash_texts(np.frombuffer(data or b"", np.uint8), bounds))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _hash_texts(data: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """FNV-1a of each text, its high bits mixed into the low ones."""
     hashes = np.empty(bounds.size - 1, np.uint64)

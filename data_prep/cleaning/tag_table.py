@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
+from data_prep.compiled import compiled
 from data_prep.text import changes, normalise
 
 KINDS = ("unicode", "case", "space")  # of what normalisation changes
@@ -98,7 +98,7 @@ def _entry(code: int, kinds: tuple[str, ...]) -> int:
     return code << len(KINDS) | sum(1 << KINDS.index(kind) for kind in kinds)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _without_repeats(
     indices: np.ndarray,
     offsets: np.ndarray,

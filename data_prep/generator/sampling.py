@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from data_prep.compiled import compiled
 
 # Constants of SplitMix64 (Steele, Lea, Flood 2014, https://doi.org/10.1145/2660193.2660195).
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -105,7 +106,7 @@ TAGS, ALPHABETICAL, FEW, NULL_LISTS, DUPLICATES, NULLS, EMPTIES, ODD = range(len
 USER, SORTED, SIZE, GOES_ON = range(4)
 
 
-@njit(cache=True)
+@compiled
 def mix(value: np.uint64) -> np.uint64:
     """Scatter the bits of a number."""
     value = (value ^ (value >> S30)) * MIX_1
@@ -113,26 +114,26 @@ def mix(value: np.uint64) -> np.uint64:
     return value ^ (value >> S31)
 
 
-@njit(cache=True)
+@compiled
 def next_bits(random: np.ndarray) -> np.uint64:
     """Give the next 64 random bits (SplitMix64)."""
     random[0] += GOLDEN
     return mix(random[0])
 
 
-@njit(cache=True)
+@compiled
 def happens(random: np.ndarray, share: float) -> bool:
     """Tell whether a thing of this probability happens."""
     return bool(np.float64(next_bits(random) >> S11) * 2.0**-53 < share)
 
 
-@njit(cache=True)
+@compiled
 def below(random: np.ndarray, count: int) -> int:
     """Draw a whole number of 0 … count - 1, count < 2^32."""
     return int(((next_bits(random) >> S32) * np.uint64(count)) >> S32)
 
 
-@njit(cache=True)
+@compiled
 def draw(random: np.ndarray, table: AliasTable) -> int:
     """Draw an entry of a table."""
     bits = next_bits(random)
@@ -142,7 +143,7 @@ def draw(random: np.ndarray, table: AliasTable) -> int:
     return int(table.other[entry])
 
 
-@njit(cache=True)
+@compiled
 def alias_table(weights: np.ndarray) -> AliasTable:
     """Build a table from weights, (N,) float64, not all zero."""
     count = weights.size
@@ -171,7 +172,7 @@ def alias_table(weights: np.ndarray) -> AliasTable:
     return AliasTable(keep, other)
 
 
-@njit(cache=True)
+@compiled
 def fill(rows: Rows, tables: Tables, shares: Shares, state: State, seed: np.uint64) -> None:
     """Draw the next images into `rows`."""
     end = 0
@@ -200,7 +201,7 @@ def fill(rows: Rows, tables: Tables, shares: Shares, state: State, seed: np.uint
         state.shoot[GOES_ON] = not happens(state.random, shares.last_of_shoot)
 
 
-@njit(cache=True)
+@compiled
 def _new_shoot(tables: Tables, shares: Shares, state: State, seed: np.uint64) -> None:
     random, shoot = state.random, state.shoot
     user = state.shoots.size - 1  # the hot one
@@ -220,7 +221,7 @@ def _new_shoot(tables: Tables, shares: Shares, state: State, seed: np.uint64) ->
         state.core[place] = _fresh(own, tables.tags, state)
 
 
-@njit(cache=True)
+@compiled
 def _fresh(random: np.ndarray, table: AliasTable, state: State) -> int:
     """Draw a tag that the list of the present stamp does not have."""
     while True:
@@ -230,7 +231,7 @@ def _fresh(random: np.ndarray, table: AliasTable, state: State) -> int:
             return tag
 
 
-@njit(cache=True)
+@compiled
 def _draw_tags(tags: np.ndarray, tables: Tables, shares: Shares, state: State) -> None:
     """Draw distinct tags: those shared with the shoot first, then others."""
     random = state.random
@@ -251,7 +252,7 @@ def _draw_tags(tags: np.ndarray, tables: Tables, shares: Shares, state: State) -
             tags[place] = _fresh(random, tables.tags, state)
 
 
-@njit(cache=True)
+@compiled
 def _soil(tags: np.ndarray, tables: Tables, shares: Shares, state: State) -> None:
     """Spell some tags oddly, sort the list if the shoot is sorted, spoil single tags."""
     random, counts, distinct = state.random, state.counts, state.stamps.size
@@ -273,7 +274,7 @@ def _soil(tags: np.ndarray, tables: Tables, shares: Shares, state: State) -> Non
         counts[NULLS] += 1
 
 
-@njit(cache=True)
+@compiled
 def _sort(tags: np.ndarray, ranks: np.ndarray) -> None:
     """Sort by rank, by insertion: the lists are short."""
     for place in range(1, tags.size):
