@@ -21,7 +21,7 @@ from data_prep.images import list_images, open_image
 from grounding.classifier import Attention, Method, TagClassifier
 from grounding.drawing import contact_row, contact_sheet, overlay
 from grounding.words import caption_words, resolve
-from pipeline.stage import device, finish, is_finished, start
+from pipeline.stage import device, finish, is_finished, start, strings
 
 SHEET_PHOTOS = 40  # on the contact sheet; every photo has its own pictures besides
 LARGEST_SIDE = 4096  # pixels; more is a slip, and would fill the memory
@@ -57,7 +57,7 @@ def run(config: DictConfig) -> None:
     if is_finished(config):
         return
     began = time.perf_counter()
-    paths = list_images(_strings(config.image))
+    paths = list_images(strings(config.image))
     classifier = TagClassifier.pretrained(**config.model, device=device(config))
     words = _words(config, classifier)
     target = None if config.target is None else str(config.target)
@@ -137,12 +137,6 @@ def safe_names(texts: Iterable[str]) -> list[str]:
     return names
 
 
-def _strings(value: Any) -> list[str]:
-    """Give the values of a key that may hold one value or a list of them."""
-    values = list(value) if OmegaConf.is_list(value) else [value]
-    return [str(one) for one in values if one is not None]
-
-
 def _code(reason: str) -> str:
     return next((code for text, code in REJECT_CODES.items() if text in reason), "other")
 
@@ -175,7 +169,7 @@ def _words(config: DictConfig, classifier: TagClassifier) -> list[str]:
     if (config.words is None) == (config.caption is None):
         raise UserError('give either words=[cat,espresso] or caption="A cat drinks espresso"')
     if config.caption is None:
-        words = list(dict.fromkeys(_strings(config.words)))
+        words = list(dict.fromkeys(strings(config.words)))
         for word in words:
             resolve(word, classifier.vocabulary)
     else:

@@ -5,6 +5,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +25,7 @@ from data_prep.crawl import Batch, Crawl, Source, open_crawl
 from data_prep.crawl.files import is_local
 from data_prep.errors import UserError
 from data_prep.tag_pictures import rank_frequency, tag_cloud
-from pipeline.stage import finish, is_finished, start
+from pipeline.stage import finish, is_finished, start, strings
 
 IMAGES, REJECTS, VOCABULARY = "images.parquet", "rejects.parquet", "vocabulary.parquet"
 SPOOL = "spool"  # rows between passes; removed at the end
@@ -49,7 +51,7 @@ def run(config: DictConfig) -> None:
         A key is unusable, the crawl cannot be read, or nothing of it is kept.
     """
     _check(config)
-    rules = Rules(**_plain(config.clean))
+    rules = _rules(config)
     if is_finished(config):
         return
     crawl = _open(config)
@@ -78,8 +80,7 @@ def run(config: DictConfig) -> None:
 def _clean_here(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Result:
     """Clean on this machine."""
     threads = config.threads or os.cpu_count() or 1
-    pa.set_cpu_count(threads)
-    with _Bar() as bar, ThreadPoolExecutor(min(threads, 2)) as pool:
+    with _arrow_threads(threads), _Bar() as bar, ThreadPoolExecutor(min(threads, 2)) as pool:
         if config.data.kind == "captions":
             batch = _photos(crawl, config, bar)
             schema, batches, rows = batch.rows.schema, iter([batch]), len(batch.rows)
@@ -113,6 +114,16 @@ def _clean_on_spark(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -
         spark.stop()
 
 
+@contextmanager
+def _arrow_threads(count: int) -> Iterator[None]:
+    before = pa.cpu_count()
+    pa.set_cpu_count(count)
+    try:
+        yield
+    finally:
+        pa.set_cpu_count(before)
+
+
 def _ahead(items: Iterator[T], threads: int) -> Iterator[T]:
     """Make the next item in a thread of its own while the present one is worked on."""
     if threads == 1:
@@ -131,7 +142,7 @@ def _photos(crawl: Crawl, config: DictConfig, bar: "_Bar") -> Batch:
 
     data = config.data
     entries = {"dictionary": read_dictionary(data.dictionary)} if data.dictionary else {}
-    parts = tuple(data.parts_of_speech)
+    parts = tuple(strings(data.parts_of_speech))
     tagger = CaptionTagger(parts, tagger=str(data.tagger), **entries)
     captions = (batch for part in crawl.parts for batch in crawl.read(part))
     return photos(captions, tagger, bar.counter("Tagging captions"))
@@ -145,6 +156,14 @@ def _write_vocabulary(out: Path, vocabulary: pa.Table, counts: np.ndarray, rules
     rank_frequency(counts, rules.min_frequency).save(out / "rank_frequency.png")
 
 
+def _rules(config: DictConfig) -> Rules:
+    keys = _plain(config.clean) if OmegaConf.is_dict(config.clean) else {"": config.clean}
+    known = [field.name for field in fields(Rules)]
+    if unknown := keys.keys() - known:
+        raise UserError(f"clean.{unknown.pop()}: no such key; there are {', '.join(known)}")
+    return Rules(**keys)
+
+
 def _open(config: DictConfig) -> Crawl:
     data = config.data
     if data.kind == "captions":
@@ -154,7 +173,8 @@ def _open(config: DictConfig) -> Crawl:
     keys = _plain(data)
     del keys["kind"]
     carry = keys.pop("carry")
-    return open_crawl(Source(str(config.crawl), carry=carry and tuple(carry), **keys))
+    carry = None if carry is None else tuple(strings(data.carry))
+    return open_crawl(Source(str(config.crawl), carry=carry, **keys))
 
 
 def _skipped(crawl: Crawl, rules: Rules) -> dict[str, str]:
@@ -233,7 +253,7 @@ def _check(config: DictConfig) -> None:
     if not (config.spark.config is None or OmegaConf.is_dict(config.spark.config)):
         raise UserError(f"spark.config={config.spark.config}: give {{name: value, …}}")
     threads = config.threads
-    if threads is not None and not (isinstance(threads, int) and threads > 0):
+    if threads is not None and (not isinstance(threads, int) or threads is True or threads < 1):
         raise UserError(f"threads={threads}: give a whole number, 1 or more, or null")
     if not isinstance(config.paper, bool):
         raise UserError(f"paper={config.paper}: give true or false")

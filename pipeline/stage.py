@@ -108,6 +108,12 @@ def write_json(path: Path, content: Any) -> None:
     _write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
+def strings(value: Any) -> list[str]:
+    """Give the values of a key that may hold one value, a list of them or none."""
+    values = list(value) if OmegaConf.is_list(value) else [value]
+    return [str(one) for one in values if one is not None]
+
+
 def device(config: DictConfig) -> "torch.device":
     """Return the device that `config.device` names; `auto` is a GPU if there is one."""
     import torch  # only here: stages without tensors start in a second

@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
+settings.load_profile("no deadline")
 
 REAL_DATA = Path(
     os.environ.get("GROUNDING_DATA", Path(__file__).parents[2] / "shared" / "data")

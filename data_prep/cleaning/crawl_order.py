@@ -5,7 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-DIGITS = 18  # whole numbers of so many digits fit into 64 bits
+from data_prep.crawl.column_types import is_text
+
+DIGITS = 38  # at most, in a text that counts as a whole number
 
 
 class CrawlOrder:
@@ -28,8 +30,8 @@ class CrawlOrder:
             return
         if self._numbers is not False:
             self._numbers = _all_numbers(keys)
-            if self._numbers:
-                self._as_number.add(keys.cast(pa.int64()))
+            if self._numbers and self._as_number.sorted:
+                self._as_number.add(padded(keys))
         if self._as_text.sorted:
             self._as_text.add(keys)
 
@@ -50,7 +52,7 @@ class CrawlOrder:
 
     def sort_keys(self, keys: pa.Array) -> pa.Array:
         """Give what the rows are to be sorted by."""
-        return keys.cast(pa.int64()) if self._numbers else keys
+        return padded(keys) if self._numbers else keys
 
 
 class _Run:
@@ -76,9 +78,9 @@ class _Run:
         self._last = keys[-1]
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Tell whether a column holds strings."""
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def padded(keys: pa.Array) -> pa.Array:
+    """Put zeros before whole numbers (text, of at most 38 digits): then text sorts as numbers."""
+    return pc.utf8_lpad(keys, DIGITS, "0")
 
 
 def _holds(found: pa.Array | pa.Scalar) -> bool:

@@ -1,6 +1,7 @@
 """Cleaning on one machine: a few passes over rows kept on disk, in bounded memory.
 
-In memory grows with the crawl: one byte a row, and the table of distinct tags.
+In memory grows with the crawl: one byte a row, the table of distinct tags, and the images of the
+user who has most.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_prep.cleaning.rules import REASONS, UNREADABLE
+from data_prep.crawl.column_types import plain
 
 CODES = pa.list_(pa.int32())
 TAGS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
@@ -127,11 +129,11 @@ def parquet_file(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 def parquet_writer(where: Path | BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
     """Begin a Parquet file.
 
-    Plain types are written (a list of strings, however it is encoded in memory), so that every
-    reader understands them.
+    Its types are plain (a list of strings, however it is encoded in memory), so that every reader
+    understands them. Arrow's own types, as that of times with a zone, are noted for its readers.
     """
     flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
-    return pq.ParquetWriter(
+    writer = pq.ParquetWriter(
         where,
         schema,
         store_schema=False,
@@ -141,3 +143,7 @@ def parquet_writer(where: Path | BinaryIO, schema: pa.Schema) -> pq.ParquetWrite
         dictionary_pagesize_limit=64 << 20,
         write_statistics=flat,  # those of tags cost half of the time and help nobody
     )
+    plain_schema = pa.schema([field.with_type(plain(field.type)) for field in schema])
+    noted = base64.b64encode(plain_schema.serialize().to_pybytes())  # as Arrow notes a schema
+    writer.add_key_value_metadata({"ARROW:schema": noted})
+    return writer

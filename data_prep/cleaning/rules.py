@@ -21,7 +21,7 @@ Tags = Literal["vocabulary", "all"]
 REASONS = ("kept", "unreadable", "duplicate_id", "few_tags", "alphabetical", "near_duplicate")
 KEPT, UNREADABLE, DUPLICATE_ID, FEW_TAGS, ALPHABETICAL, NEAR_DUPLICATE = range(len(REASONS))
 
-MOST_FIRST_TAGS = 10  # 10 choose 5 is 252 keys an image; more would not end
+MOST_FIRST_TAGS = 8  # 8 choose 4 is 70 keys an image; more would fill the memory
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,12 @@ def _check(name: str, value: object, hint: object) -> None:
 
 
 @compiled
+def has_few_tags(counted: int, known: int, min_tags: int) -> bool:
+    """Tell whether an image has too few tags of those that count, or none of the vocabulary."""
+    return counted < min_tags or known == 0
+
+
+@compiled
 def is_alphabetical(places: np.ndarray) -> bool:
     """Tell whether tags, given by their places in the alphabet, are in alphabetical order."""
     for k in range(1, places.size):  # noqa: SIM110 (numba compiles no generator)
@@ -173,8 +179,7 @@ def _judge(
                 if ordered < first.shape[1]:
                     first[n, ordered] = tags[k]
                 ordered += 1
-        counted = offsets[n + 1] - offsets[n] if count_all else known
-        if counted < min_tags or known == 0:
+        if has_few_tags(offsets[n + 1] - offsets[n] if count_all else known, known, min_tags):
             reasons[n] = FEW_TAGS
         elif 0 < min_alphabetical <= ordered and is_alphabetical(places[:ordered]):
             reasons[n] = ALPHABETICAL

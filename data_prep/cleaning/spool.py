@@ -11,34 +11,39 @@ import pyarrow as pa
 from data_prep.compiled import compiled
 
 BATCH_ROWS = 1 << 18
+BATCH_BYTES = 256 << 20
 PARTITION_ROWS = 1 << 22
+LEAST_ROWS = 1 << 10  # of a batch, however many partitions there are
 
 
 class Spool:
     """Rows in a file (Arrow IPC stream): written once, then read as often as wanted.
 
-    Small batches are put together to `BATCH_ROWS`, so what is read does not depend on how the
-    rows were cut when written.
+    Small batches are put together until there are `batch_rows` rows, or `BATCH_BYTES` of rows
+    that are long.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._rows = 0
+    def __init__(self, path: Path, schema: pa.Schema, batch_rows: int | None = None) -> None:
         self.schema = schema
+        self._rows = 0
         self._path = path
+        self._batch_rows = batch_rows or BATCH_ROWS
         self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = self._waiting_bytes = 0
         self._file = pa.OSFile(str(path), "wb")
         self._writer = pa.ipc.new_stream(self._file, schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows."""
         self._rows += len(batch)
-        while len(batch) and self._count_waiting() + len(batch) >= BATCH_ROWS:
-            room = BATCH_ROWS - self._count_waiting()
-            self._waiting.append(batch[:room])
-            self._flush()
-            batch = batch[room:]
-        if len(batch):
-            self._waiting.append(batch)
+        while len(batch):
+            piece = batch[: self._batch_rows - self._waiting_rows]
+            self._waiting.append(piece)
+            self._waiting_rows += len(piece)
+            self._waiting_bytes += piece.nbytes
+            if self._waiting_rows == self._batch_rows or self._waiting_bytes >= BATCH_BYTES:
+                self._flush()
+            batch = batch[len(piece) :]
 
     def __len__(self) -> int:
         return self._rows
@@ -53,13 +58,11 @@ class Spool:
         with pa.OSFile(str(self._path), "rb") as file, pa.ipc.open_stream(file) as reader:
             yield from reader
 
-    def _count_waiting(self) -> int:
-        return sum(map(len, self._waiting))
-
     def _flush(self) -> None:
         if self._waiting:
             self._writer.write_batch(pa.concat_batches(self._waiting))
-            self._waiting = []
+        self._waiting = []
+        self._waiting_rows = self._waiting_bytes = 0
 
 
 class Partitions:
@@ -81,8 +84,13 @@ class Partitions:
 
     def __init__(self, folder: Path, schema: pa.Schema, key: str, rows: int) -> None:
         count = max(1, -(-rows // PARTITION_ROWS))
+        # All partitions together hold no more rows in memory than one spool.
+        self.batch_rows = max(LEAST_ROWS, BATCH_ROWS // count)
         self._key = key
-        self._spools = [Spool(folder / f"by-{key}-{i:05d}.arrow", schema) for i in range(count)]
+        self._spools = [
+            Spool(folder / f"by-{key}-{i:05d}.arrow", schema, self.batch_rows)
+            for i in range(count)
+        ]
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows."""
@@ -90,8 +98,11 @@ class Partitions:
             self._spools[0].write(batch)
             return
         partition = hash_keys(batch[self._key]) % np.uint64(len(self._spools))
-        for number, spool in enumerate(self._spools):
-            spool.write(batch.filter(pa.array(partition == number)))
+        order = np.argsort(partition, kind="stable")
+        batch = batch.take(pa.array(order))
+        ends = np.searchsorted(partition[order], np.arange(len(self._spools) + 1))
+        for spool, begin, end in zip(self._spools, ends[:-1], ends[1:], strict=True):
+            spool.write(batch[int(begin) : int(end)])
 
     def __iter__(self) -> Iterator[pa.Table]:
         for spool in self._spools:

@@ -37,9 +37,6 @@ class TagTable:
         self._codes: dict[str, int] = {}
         self._entries: dict[str | None, int] = {None: _entry(-1, ())}  # of each spelling
 
-    def __len__(self) -> int:
-        return len(self.tags)
-
     def encode(self, lists: pa.ListArray) -> pa.ListArray:
         """Turn lists of spellings into lists of codes, without empty and repeated tags.
 

@@ -89,12 +89,13 @@ class UserGroups:
         for number, images in enumerate(self._partitions):
             images = self._sorted(images)
             users = images["user_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-            first = pa.chunked_array(images["first"]).combine_chunks().flatten().to_numpy()
+            first = images["first"].combine_chunks().flatten().to_numpy()
             like = near_duplicates(users, first.reshape(-1, self._rules.first_tags), self._rules)
             found = np.flatnonzero(like >= 0)
             ids = images["image_id"].take(pa.array(like[found]))
             alike = pa.table({"row": images["row"].take(pa.array(found)), "like": ids})
-            spool = Spool(self._folder / f"alike-{number:05d}.arrow", schema)
+            path = self._folder / f"alike-{number:05d}.arrow"
+            spool = Spool(path, schema, self._partitions.batch_rows)
             for batch in alike.sort_by("row").to_batches():
                 spool.write(batch)
             spool.close()

@@ -122,7 +122,7 @@ def generate_crawl(
 
 def zipf_mandelbrot(count: int, exponent: float, offset: float) -> np.ndarray:
     """Probabilities of ranks 1 … count, ∝ (rank + offset)^-exponent: (count,) float64."""
-    weights = (np.arange(1, count + 1) + offset) ** -exponent
+    weights = (np.arange(1.0, count + 1) + offset) ** -exponent
     return weights / weights.sum()
 
 

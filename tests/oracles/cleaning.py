@@ -61,7 +61,7 @@ def in_crawl_order(images: list[Image], order_by: str) -> list[Image]:
     """Sort images; texts that are all whole numbers count as numbers, and missing keys are last."""
     keys = [image.row[order_by] for image in images]
     texts = [key for key in keys if isinstance(key, str)]
-    if texts and all(re.fullmatch("[0-9]{1,18}", text) for text in texts):
+    if texts and all(re.fullmatch("[0-9]{1,38}", text) for text in texts):
         keys = [key if key is None else int(key) for key in keys]
     missing = [2 if k is None else 1 if isinstance(k, float) and math.isnan(k) else 0 for k in keys]
     ranked = [

@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 
 from data_prep.cleaning import output
 from data_prep.cleaning.counting import alphabet_places
-from data_prep.cleaning.crawl_order import is_text
+from data_prep.cleaning.crawl_order import padded
 from data_prep.cleaning.near_duplicates import near_duplicates
 from data_prep.cleaning.rules import KEPT, NEAR_DUPLICATE, REASONS, UNREADABLE, Rules, judge
 from data_prep.cleaning.spark.chunks import CHUNK_ROWS, ROW_BITS, ChunkSpool, chunk_name
+from data_prep.crawl.column_types import is_text
 from data_prep.errors import UserError
 
 COMPARED_ROWS = 1 << 20  # at a time; one user's are never parted
@@ -166,7 +167,7 @@ def sortable(keys: pa.Array, numbers: bool, name: str) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return sortable(keys.cast(kind.value_type), numbers, name)
     if is_text(kind):
-        return keys.cast(pa.int64() if numbers else pa.string())
+        return padded(keys) if numbers else keys.cast(pa.string())
     if pa.types.is_floating(kind):
         return keys.cast(pa.float64())
     if pa.types.is_date32(kind) or pa.types.is_time32(kind):

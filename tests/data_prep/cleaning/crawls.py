@@ -37,7 +37,7 @@ tag_lists = st.none() | st.lists(
 def any_rules(draw: st.DrawFn) -> Rules:
     """Any reading of the rules, with thresholds that small crawls reach."""
     readings = st.sampled_from(["vocabulary", "all"])
-    first_tags = draw(st.integers(1, 5))
+    first_tags = draw(st.integers(1, 8))
     return Rules(
         normalise=draw(st.booleans()),
         min_frequency=draw(st.integers(1, 3)),

@@ -51,6 +51,7 @@ def test_sizes_on_disk_change_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spool, "BATCH_ROWS", batch_rows)
         patch.setattr(spool, "PARTITION_ROWS", partition_rows)
+        patch.setattr(spool, "LEAST_ROWS", 1)
         cut = clean(table, rules, order_by=order_by)
     _check_same(usual, cut)
 
@@ -70,6 +71,7 @@ def test_shuffled_images_of_few_users_in_many_small_pieces(
     ]
     monkeypatch.setattr(spool, "BATCH_ROWS", 3)
     monkeypatch.setattr(spool, "PARTITION_ROWS", 20)
+    monkeypatch.setattr(spool, "LEAST_ROWS", 1)
     rules = Rules(min_frequency=1, compare_to=compare_to)  # type: ignore[arg-type]
     cleaned = clean(pa.Table.from_pylist(rows), rules)
     check(cleaned, oracle.clean(rows, rules), rules)

@@ -52,7 +52,8 @@ def test_order(values: list[Any], prepare: bool, size: int) -> None:
         (["10", "9", "x"], [0, 1, 2]),
         (["10", None, "9"], [2, 0, 1]),
         (["9" * 18, "1" + "0" * 17], [1, 0]),
-        (["9" * 19, "1" + "0" * 19], [1, 0]),  # too long for a number: as text
+        (["1" + "0" * 19, "9" * 19], [1, 0]),  # beyond 64 bits
+        (["9" * 38, "1" + "0" * 38], [1, 0]),  # too long for a number: as text
         (["٣", "1"], [1, 0]),  # digits of other scripts make no number
     ],
 )

@@ -58,7 +58,7 @@ def test_defaults_are_the_paper() -> None:
         ({"min_tags": 0}, "clean.min_tags=0: give 1 or more"),
         ({"min_alphabetical": 1}, "clean.min_alphabetical=1: give 2 or more"),
         ({"first_tags": 0}, "clean.first_tags=0: give 1 or more"),
-        ({"first_tags": 11}, "clean.first_tags=11: give 10 or fewer"),
+        ({"first_tags": 11}, "clean.first_tags=11: give 8 or fewer"),
         ({"max_shared_first_tags": -1}, "clean.max_shared_first_tags=-1: give 0 or more"),
         ({"max_shared_first_tags": 5}, "of 5 first tags no image can share more"),
         ({"first_tags": 3}, "clean.max_shared_first_tags=3: of 3 first tags"),

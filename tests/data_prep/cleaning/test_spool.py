@@ -116,3 +116,33 @@ def test_row_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert given_out == [
         [[], [], []], [[0, 3], [], [2]], [[], [], []], [[4, 9], [], [5]], [[10, 11], [], []],
     ]  # fmt: skip
+
+
+def test_long_rows_come_in_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "BATCH_BYTES", 10_000)
+    schema = pa.schema({"text": pa.string()})
+    file = Spool(tmp_path / "rows.arrow", schema)
+    table = pa.table({"text": ["x" * 900] * 100}, schema=schema)
+    for batch in table.to_batches(5):
+        file.write(batch)
+    file.close()
+    sizes = [batch.nbytes for batch in file]
+    assert len(sizes) > 5
+    assert max(sizes) < 15_000  # a batch as it was written beyond the limit at most
+    assert pa.Table.from_batches(file).equals(table)
+
+
+def test_many_partitions_hold_little_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "BATCH_ROWS", 200)
+    monkeypatch.setattr(spool, "LEAST_ROWS", 1)
+    monkeypatch.setattr(spool, "PARTITION_ROWS", 50)
+    schema = pa.schema({"row": pa.int64()})
+    partitions = Partitions(tmp_path, schema, "row", 1000)  # 20 of them
+    written = 0
+    for start in range(0, 1000, 100):
+        partitions.write(pa.table({"row": range(start, start + 100)}, schema).to_batches()[0])
+        written = sum(part._waiting_rows for part in partitions._spools)
+        assert written <= 200
+    assert sum(map(len, partitions)) == 1000
