@@ -51,11 +51,16 @@ def _in_one_line(error: Exception) -> str:
     if key := re.match(r"Could not override '(.+?)'\.", text):
         return f"unknown config key {key[1]}; add --cfg job to see the keys of the stage"
     if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override}; quote the value twice, as in 'caption=\"a, b\"'"
+        return _quoted_twice(str(error.override))
     if value := re.match(r"Ambiguous value for argument '(.+)'\n", text):
-        return f"cannot read {value[1]}; quote the value twice, as in 'caption=\"a, b\"'"
+        return _quoted_twice(value[1])
     text = re.split(r"Config search path|full_key:", text)[0]  # where Hydra looked, not the cause
     return " ".join(text.split())
+
+
+def _quoted_twice(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f"cannot read {override}; quote the value twice: '{key}=\"{value}\"'"
 
 
 if __name__ == "__main__":

@@ -30,8 +30,11 @@ from pipeline.stage import finish, is_finished, start, strings
 IMAGES, REJECTS, VOCABULARY = "images.parquet", "rejects.parquet", "vocabulary.parquet"
 SPOOL = "spool"  # rows between passes; removed at the end
 WRITES = (
-    *(f"{name}{below}" for name in (IMAGES, REJECTS, VOCABULARY) for below in ("", "/*")),
-    *("tag_cloud.png", "rank_frequency.png", f"{SPOOL}/*"),
+    *(IMAGES, REJECTS, VOCABULARY, "tag_cloud.png", "rank_frequency.png"),
+    *(f"{SPOOL}/{name}.arrow" for name in ("rows", "unreadable", "by-*", "alike-*")),
+    # Of Spark, whose tables are folders:
+    *(f"{table}/{name}" for table in (IMAGES, REJECTS) for name in ("*.parquet", "_*")),
+    *(f"{SPOOL}/*.{name}.arrow" for name in ("rows", "tags", "lost")),
 )
 
 ENGINES = ("local", "spark")
@@ -58,8 +61,10 @@ def run(config: DictConfig) -> None:
     files = sorted({part.file for part in crawl.parts if is_local(part.file)})
     out = start(config, map(Path, files), WRITES)
     spool = out / SPOOL
+    if spool.exists():
+        raise UserError(f"out={out}: {SPOOL} holds files of others; give an empty or a new folder")
     try:
-        spool.mkdir(exist_ok=True)
+        spool.mkdir()
         clean = _clean_on_spark if config.engine == "spark" else _clean_here
         vocabulary, counts, funnel = clean(crawl, rules, out, config)
         _write_vocabulary(out, vocabulary, counts, rules)
@@ -69,12 +74,14 @@ def run(config: DictConfig) -> None:
         raise UserError(f"out={out}: the disk is full; free some or give another out=") from error
     finally:
         shutil.rmtree(spool, ignore_errors=True)
-    if funnel["kept"] == 0:
-        raise UserError(f"none of {funnel['input']} images is kept; {out / REJECTS} tells why")
+    tables = config.spark.storage if config.engine == "spark" and config.spark.storage else out
     funnel["skipped"] = _skipped(crawl, rules)
-    finish(out, funnel)
     _print(funnel, config.paper)
-    print(f"written: {out / IMAGES}, {REJECTS}, {VOCABULARY}; pictures: {out / 'tag_cloud.png'}")
+    if funnel["kept"] == 0:
+        raise UserError(f"none of {funnel['input']} images is kept; {tables}/{REJECTS} tells why")
+    finish(out, funnel)
+    print(f"written: {tables}/{IMAGES}, {tables}/{REJECTS}, {out / VOCABULARY}")
+    print(f"pictures: {out / 'tag_cloud.png'}, {out / 'rank_frequency.png'}")
 
 
 def _clean_here(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Result:
@@ -104,12 +111,12 @@ def _clean_on_spark(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -
     """Clean on Apache Spark; the tables are folders of files."""
     from data_prep.cleaning.spark import clean_on_spark, open_session  # only this needs Spark
 
-    storage = str(config.spark.storage or out)
+    storage = str(config.spark.storage or out).rstrip("/")
     settings = config.spark.config
     spark = open_session(config.spark.master, None if settings is None else _plain(settings))
     try:
         paths = (f"{storage}/{name}" for name in (IMAGES, REJECTS, SPOOL))
-        return clean_on_spark(crawl, rules, spark, *paths)
+        return clean_on_spark(crawl, rules, spark, *paths, owner=str(out.resolve()))
     finally:
         spark.stop()
 
@@ -185,7 +192,7 @@ def _skipped(crawl: Crawl, rules: Rules) -> dict[str, str]:
     if rules.max_shared_first_tags is None:
         skipped["near_duplicate"] = "clean.max_shared_first_tags=null"
     elif "user_id" not in crawl.schema.names:
-        skipped["near_duplicate"] = "the crawl has no user column (data.user_id)"
+        skipped["near_duplicate"] = "there is no user column"
     return skipped
 
 

@@ -5,6 +5,7 @@ and `finish` at the end. `done.json` comes last, so that a killed run is seen as
 """
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,7 +24,13 @@ VERSION = version("tag2box")
 CONFIG, METRICS, DONE = "config.yaml", "metrics.json", "done.json"
 
 # Keys that say where and how a run is done, not what.
-NOT_COMPARED = {"run", "out", "overwrite", "device", "threads", "paper", "spark"}
+NOT_COMPARED = {
+    *("run", "out", "overwrite", "device", "threads", "paper"),
+    *("spark.master", "spark.config"),
+}
+
+# Of folders that runs of this process write into: open files whose locks keep others out.
+_locks: dict[Path, int] = {}
 
 
 def is_finished(config: DictConfig) -> bool:
@@ -40,8 +47,8 @@ def is_finished(config: DictConfig) -> bool:
     out = Path(config.out)
     if config.overwrite or not (out / DONE).is_file():
         return False
-    wanted, found = _resolved(config), _read_config(out)
-    keys = (wanted.keys() | found.keys()) - NOT_COMPARED
+    wanted, found = _compared(_resolved(config)), _compared(_read_config(out))
+    keys = wanted.keys() | found.keys()
     changed = sorted(key for key in keys if wanted.get(key) != found.get(key))
     if changed:
         raise UserError(
@@ -72,7 +79,8 @@ def start(config: DictConfig, inputs: Iterable[Path], writes: Sequence[str]) -> 
     Raises
     ------
     UserError
-        The folder cannot be written, holds something else, or holds one of the inputs.
+        The folder cannot be written, holds something else or one of the inputs, or another run
+        is writing into it.
     """
     resolved = OmegaConf.create(_resolved(config))
     out = Path(config.out)
@@ -83,11 +91,13 @@ def start(config: DictConfig, inputs: Iterable[Path], writes: Sequence[str]) -> 
         )
     try:
         if out.is_dir():
+            _lock(out)
             own = _own_files(out, writes)
             if not _is_of_stage(out, config.stage, own):
                 raise UserError(f"out={out}: holds other files; give an empty or a new folder")
             _clear(out, own)
         out.mkdir(parents=True, exist_ok=True)
+        _lock(out)
         _write_text(out / CONFIG, OmegaConf.to_yaml(resolved))
     except OSError as error:
         raise UserError(
@@ -101,6 +111,7 @@ def finish(out: Path, metrics: dict[str, Any]) -> None:
     write_json(out / METRICS, metrics)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(out / DONE, {"finished": now, "tag2box": VERSION})
+    _unlock(out)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -126,6 +137,47 @@ def device(config: DictConfig) -> "torch.device":
     except (RuntimeError, AssertionError):
         raise UserError(f"device={config.device}: not on this machine; try device=auto") from None
     return chosen
+
+
+def _lock(out: Path) -> None:
+    """Keep other runs out of a folder until `_unlock` or the end of this process, however it ends.
+
+    Without a remedy where the system has no such locks (Windows, some network drives).
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    _unlock(out)
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise UserError(
+            f"out={out}: another run is writing into it; wait for its end, or give another out"
+        ) from None
+    except OSError:
+        os.close(folder)
+    else:
+        _locks[out.resolve()] = folder
+
+
+def _unlock(out: Path) -> None:
+    folder = _locks.pop(out.resolve(), None)
+    if folder is not None:
+        os.close(folder)
+
+
+def _compared(content: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Give the keys that say what is done, those of groups with a dot."""
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        key = f"{above}{name}"
+        if key in NOT_COMPARED:
+            continue
+        found |= _compared(value, f"{key}.") if isinstance(value, dict) else {key: value}
+    return found
 
 
 def _own_files(out: Path, writes: Sequence[str]) -> set[Path]:

@@ -110,7 +110,7 @@ def test_a_finished_run_is_not_done_again(
     run(f"crawl={crawl}", LOW, f"out={finished}", "threads=1")
     assert "already finished" in capsys.readouterr().out
     assert (finished / "done.json").stat().st_mtime_ns == before
-    with pytest.raises(UserError, match="finished run with another clean"):
+    with pytest.raises(UserError, match="finished run with another clean.min_frequency"):
         run(f"crawl={crawl}", "clean.min_frequency=21", f"out={finished}")
 
 
@@ -128,7 +128,7 @@ def test_without_users_nothing_is_a_near_duplicate(
     crawl: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     run(f"crawl={crawl}", LOW, f"out={tmp_path}", "data.user_id=null")
-    assert "near_duplicate: the crawl has no user column" in capsys.readouterr().out
+    assert "near_duplicate: there is no user column" in capsys.readouterr().out
     funnel = json.loads((tmp_path / "metrics.json").read_text())
     assert funnel["dropped"]["near_duplicate"] == 0
     assert "near_duplicate" in funnel["skipped"]
@@ -245,6 +245,28 @@ def test_the_crawl_is_not_overwritten(crawl: Path) -> None:
     with pytest.raises(UserError, match="lies in it"):
         run(f"crawl={crawl}", f"out={crawl}")
     assert len(list(crawl.iterdir())) == 3
+
+
+def test_files_of_others_are_left_alone(crawl: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "spool" / "precious.txt"
+    foreign.parent.mkdir()
+    foreign.write_text("mine")
+    with pytest.raises(UserError, match="holds other files"):
+        run(f"crawl={crawl}", LOW, f"out={tmp_path}")
+    assert foreign.read_text() == "mine"
+
+
+def test_two_runs_into_one_folder(crawl: Path, tmp_path: Path) -> None:
+    """The second is refused while the first works, and the first ends well."""
+    first = subprocess.Popen(command(f"crawl={crawl}", LOW, f"out={tmp_path}"))
+    while not (tmp_path / "spool").exists():
+        assert first.poll() is None, "finished before the second began"
+        time.sleep(0.001)
+    with pytest.raises(UserError, match="another run is writing into it"):
+        run(f"crawl={crawl}", LOW, f"out={tmp_path}", "overwrite=true")
+    assert first.wait() == 0
+    run(f"crawl={crawl}", LOW, f"out={tmp_path}", "overwrite=true")
+    run(f"crawl={crawl}", LOW, f"out={tmp_path}", "overwrite=true")
 
 
 def test_a_full_disk(crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def pipeline(
         (["stage=attend", "model=none"], "Could not find 'model/none'"),
         (
             ["stage=attend", "caption=a cat, a dog"],
-            "quote the value twice, as in 'caption=\"a, b\"'",
+            "quote the value twice: 'caption=",
         ),
         (["stage=attend", "image=a(1).jpg"], "cannot read image=a(1).jpg; quote the value twice"),
         (["stage=attend", "words=[cat"], "cannot read words=[cat; quote the value twice"),
