@@ -116,7 +116,7 @@ def _clean_on_spark(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -
     spark = open_session(config.spark.master, None if settings is None else _plain(settings))
     try:
         paths = (f"{storage}/{name}" for name in (IMAGES, REJECTS, SPOOL))
-        return clean_on_spark(crawl, rules, spark, *paths, owner=str(out.resolve()))
+        return clean_on_spark(crawl, rules, spark, str(out.resolve()), *paths)
     finally:
         spark.stop()
 

@@ -12,13 +12,15 @@ import pyarrow as pa
 
 from data_prep.cleaning.crawl_order import CrawlOrder
 from data_prep.cleaning.output import CODES
+from data_prep.cleaning.spark.folders import whole_file
 from data_prep.cleaning.tag_table import TagTable
 from data_prep.crawl import Batch, Crawl, Part
 from data_prep.crawl.files import open_file
 from data_prep.crawl.source import UNREADABLE as LOST
+from data_prep.errors import UserError
 
 # A row's number is made of its group of parts (24 bits), chunk there (20) and place there (19).
-ROW_BITS, CHUNK_BITS = 19, 20
+ROW_BITS, CHUNK_BITS, GROUP_BITS = 19, 20, 24
 CHUNK_ROWS = 1 << ROW_BITS
 CHUNK_BYTES = 256 << 20
 
@@ -27,7 +29,13 @@ LZ4 = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 def part_groups(parts: list[Part]) -> list[list[Part]]:
-    """Put small consecutive parts together to about a chunk; one of unknown size stays alone."""
+    """Put small consecutive parts together to about a chunk; one of unknown size stays alone.
+
+    Raises
+    ------
+    UserError
+        There are more groups than can be numbered.
+    """
     groups: list[list[Part]] = []
     room = 0
     for part in parts:
@@ -37,6 +45,10 @@ def part_groups(parts: list[Part]) -> list[list[Part]]:
             room = CHUNK_ROWS
         groups[-1].append(part)
         room -= rows
+    if len(groups) > 1 << GROUP_BITS:
+        raise UserError(f"the crawl has too many files or row groups ({len(groups):,} when small "
+                        f"ones are read together; {1 << GROUP_BITS:,} at most); merge some"
+                        )  # fmt: skip
     return groups
 
 
@@ -76,11 +88,18 @@ class ChunkSpool:
             Of each chunk: `chunk` (its number), `rows`, `lost` (rows that could not be read),
             `numbers` (whether all order keys are text that is a number; None without rows) and
             `changed` (JSON: what normalisation changed).
+
+        Raises
+        ------
+        UserError
+            The parts are too large for their chunks to be numbered.
         """
         batches = (batch for part in parts for batch in self.crawl.read(part))
         at = self.crawl.schema.get_field_index("tags")
         schema = self.crawl.schema.set(at, pa.field("tags", CODES))
         for index, piece in enumerate(_pieces(batches)):
+            if index >> CHUNK_BITS:
+                raise UserError(f"{parts[0].file}: too large to be read by one task; split it")
             chunk = group << CHUNK_BITS | index
             table, order = TagTable(self.normalised), CrawlOrder()
             encoded = []
@@ -112,6 +131,7 @@ class ChunkSpool:
     def holds(self, chunks: list[int]) -> bool:
         """Tell whether all these chunks are seen from here."""
         system, root = fsspec.url_to_fs(self.folder)
+        system.invalidate_cache()
         names = {path.rpartition("/")[2] for path in system.ls(root, detail=False)}
         return names >= {f"{chunk_name(chunk)}.rows.arrow" for chunk in chunks}
 
@@ -120,7 +140,7 @@ class ChunkSpool:
 
     def _write(self, chunk: int, what: str, table: pa.Table) -> None:
         with (
-            fsspec.open(self._path(chunk, what), "wb") as file,
+            whole_file(self._path(chunk, what)) as file,
             pa.ipc.new_file(file, table.schema, options=LZ4) as writer,
         ):
             writer.write_table(table)

@@ -13,15 +13,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
-from fsspec.implementations.local import LocalFileSystem
 
 from data_prep.cleaning.counting import rank_tags
 from data_prep.cleaning.rules import DUPLICATE_ID, KEPT, REASONS, Rules
 from data_prep.cleaning.spark import steps
 from data_prep.cleaning.spark.chunks import ROW_BITS, SUMMARY, ChunkSpool, part_groups
+from data_prep.cleaning.spark.folders import Folder
 from data_prep.cleaning.spark.session import plain_errors
 from data_prep.crawl import Crawl, Part
 from data_prep.errors import UserError
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 DECIDED = "chunk bigint, row bigint, reason tinyint, detail string"
 COUNTED = "tag string, count bigint"
-WRITTEN = "reason tinyint, rows bigint"
+WRITTEN = "images array<string>, rejects array<string>, reasons array<bigint>"
 SPARK_TYPES = {pa.int64(): "bigint", pa.float64(): "double", pa.string(): "string"}
 USER_ROWS = 1 << 21  # rows that a task sorts by user
 MOST_TASKS = 10_000  # in a pass over chunks
@@ -43,6 +42,7 @@ def clean_on_spark(
     crawl: Crawl,
     rules: Rules,
     spark: SparkSession,
+    owner: str,
     images_path: str,
     rejects_path: str,
     scratch_path: str,
@@ -56,11 +56,14 @@ def clean_on_spark(
     rules : Rules
     spark : SparkSession
         From `open_session`.
+    owner : str
+        Who may write into these folders again, as the path of the run: what an earlier run of
+        the same owner left there is removed, but a folder with anything else is refused.
     images_path, rejects_path : str
         Folders for Parquet files, as paths or URLs that all executors reach. In the order of
         their names the files hold the rows in the order of the crawl, unreadable ones last;
-        columns as `LocalCleaner.results` gives them. What was there is removed; `_SUCCESS` is
-        written last.
+        columns as `LocalCleaner.results` gives them. The files have these names once all are
+        written, and `_SUCCESS` comes last.
     scratch_path : str
         The same for what is kept between passes; it is removed at the end.
 
@@ -77,42 +80,21 @@ def clean_on_spark(
     ------
     UserError
         There is no row, no tag is frequent enough for the vocabulary, an executor cannot use
-        what it finds, or the paths are not within reach of all executors.
+        what it finds, the paths are not within reach of all executors, or a folder holds a file
+        of the crawl or of others.
     """
-    folders = [_Folder(path) for path in (images_path, rejects_path, scratch_path)]
+    folders = [Folder(path, owner) for path in (images_path, rejects_path, scratch_path)]
     images, rejects, scratch = folders
+    inputs = {part.file for part in crawl.parts}
+    for folder in folders:
+        folder.check(inputs)
     for folder in folders:
         folder.clear()
     try:
         with plain_errors():
-            run = _Run(crawl, rules, spark, scratch.url)
-            result = run.clean(images.url, rejects.url)
+            return _Run(crawl, rules, spark, scratch.url).clean(images, rejects)
     finally:
         scratch.remove()
-    images.mark()
-    rejects.mark()
-    return result
-
-
-class _Folder:
-    """A folder on storage that the driver and all executors reach."""
-
-    def __init__(self, path: str) -> None:
-        self.system, self.root = fsspec.url_to_fs(path)
-        local = isinstance(self.system, LocalFileSystem)
-        self.url = self.root if local else self.system.unstrip_protocol(self.root)
-
-    def remove(self) -> None:
-        if self.system.exists(self.root):
-            self.system.rm(self.root, recursive=True)
-
-    def clear(self) -> None:
-        self.remove()
-        self.system.makedirs(self.root, exist_ok=True)
-
-    def mark(self) -> None:
-        """Say, as Spark does, that all files are there."""
-        self.system.touch(f"{self.root}/_SUCCESS")
 
 
 class _Run:
@@ -122,8 +104,18 @@ class _Run:
         self._rules = rules
         self._spark = spark
         self._spool = ChunkSpool(scratch, crawl, rules.normalise)
+        self._persisted: list[DataFrame] = []
 
-    def clean(self, images: str, rejects: str) -> tuple[pa.Table, np.ndarray, dict[str, Any]]:
+    def clean(self, images: Folder, rejects: Folder) -> tuple[pa.Table, np.ndarray, dict[str, Any]]:
+        try:
+            return self._clean(images, rejects)
+        finally:
+            for frame in self._persisted:
+                frame.unpersist()
+
+    def _clean(
+        self, images: Folder, rejects: Folder
+    ) -> tuple[pa.Table, np.ndarray, dict[str, Any]]:
         self._read()
         repeated = self._repeated_ids()
         vocabulary, counts = self._vocabulary(repeated)
@@ -134,12 +126,14 @@ class _Run:
             self._spool,
             vocabulary=tags,
             rules=self._rules,
-            images=images,
-            rejects=rejects,
+            images=images.url,
+            rejects=rejects.url,
         )
-        written = self._each_chunk(write, WRITTEN, decided)
-        query = "SELECT reason, sum(rows) FROM {written} GROUP BY reason"
-        by_reason: dict[int, int] = dict(self._spark.sql(query, written=written).collect())
+        written = self._each_chunk(write, WRITTEN, decided).collect()
+        # Only now, and what finished tasks wrote: a lost attempt touches no finished file.
+        images.publish(name for chunk in written for name in chunk.images)
+        rejects.publish(name for chunk in written for name in chunk.rejects)
+        by_reason = np.sum([chunk.reasons for chunk in written], axis=0).tolist()
         return vocabulary, counts, self._funnel(vocabulary, counts, by_reason)
 
     def _read(self) -> None:
@@ -177,19 +171,19 @@ class _Run:
         query = (
             "SELECT image_id, min(row) AS first FROM {ids} GROUP BY image_id HAVING count(*) > 1"
         )
-        repeated = self._spark.sql(query, ids=ids).persist()
+        repeated = self._persist(self._spark.sql(query, ids=ids))
         if repeated.isEmpty():
             return self._spark.createDataFrame([], DECIDED)
         query = f"""SELECT shiftright(row, {ROW_BITS}) AS chunk, row,
             {DUPLICATE_ID}Y AS reason, CAST(NULL AS string) AS detail
             FROM {{ids}} JOIN {{repeated}} USING (image_id) WHERE row > first"""
-        return self._spark.sql(query, ids=ids, repeated=repeated).persist()
+        return self._persist(self._spark.sql(query, ids=ids, repeated=repeated))
 
     def _vocabulary(self, repeated: DataFrame) -> tuple[pa.Table, np.ndarray]:
         """Rank the tags; of tags outside the vocabulary only the counts are brought together."""
         counted = self._each_chunk(partial(steps.count_tags, self._spool), COUNTED, repeated)
         query = "SELECT tag, sum(count) AS count FROM {counted} GROUP BY tag"
-        totals = self._spark.sql(query, counted=counted).persist()
+        totals = self._persist(self._spark.sql(query, counted=counted))
         least = self._rules.min_frequency
         tags = totals.where(f"count >= {least}").toArrow()
         if len(tags) == 0:  # the most frequent one is told
@@ -197,7 +191,6 @@ class _Run:
         vocabulary = rank_tags(_column(tags, "tag"), _column(tags, "count"), least)
         query = "SELECT count, count(*) AS tags FROM {totals} GROUP BY count ORDER BY count DESC"
         sizes = self._spark.sql(query, totals=totals).toArrow()
-        totals.unpersist()
         return vocabulary, np.repeat(sizes["count"].to_numpy(), sizes["tags"].to_numpy())
 
     def _near_duplicates(self, tags: pa.Array, repeated: DataFrame) -> DataFrame:
@@ -218,11 +211,16 @@ class _Run:
         ordered = by_user.sortWithinPartitions("user_id", images.place.asc_nulls_last(), "row")
         return ordered.mapInArrow(partial(steps.find_alike, rules=rules), DECIDED)
 
+    def _persist(self, frame: DataFrame) -> DataFrame:
+        """Keep a frame until the run ends."""
+        self._persisted.append(frame.persist())
+        return frame
+
     def _type(self, column: str) -> str:
         return SPARK_TYPES[self._spool.crawl.schema.field(column).type]
 
     def _funnel(
-        self, vocabulary: pa.Table, counts: np.ndarray, by_reason: dict[int, int]
+        self, vocabulary: pa.Table, counts: np.ndarray, by_reason: list[int]
     ) -> dict[str, Any]:
         dropped = {name: by_reason[i] for i, name in enumerate(REASONS) if i != KEPT}
         return {

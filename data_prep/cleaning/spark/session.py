@@ -58,6 +58,8 @@ def open_session(
     quiet = {
         "spark.ui.showConsoleProgress": sys.stderr.isatty(),
         "spark.log.level": "ERROR",
+        # A copy of a task that is still at work when the run ends would leave a file behind.
+        "spark.speculation": False,
         # Workers of a local session find data_prep where this process found it.
         "spark.executorEnv.PYTHONPATH": _python_path(master),
     }

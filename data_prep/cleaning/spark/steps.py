@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +20,7 @@ from data_prep.cleaning.crawl_order import padded
 from data_prep.cleaning.near_duplicates import near_duplicates
 from data_prep.cleaning.rules import KEPT, NEAR_DUPLICATE, REASONS, UNREADABLE, Rules, judge
 from data_prep.cleaning.spark.chunks import CHUNK_ROWS, ROW_BITS, ChunkSpool, chunk_name
+from data_prep.cleaning.spark.folders import new_file, temporary
 from data_prep.crawl.column_types import is_text
 from data_prep.errors import UserError
 
@@ -121,7 +121,7 @@ def write(
     images: str,
     rejects: str,
 ) -> pa.Table:
-    """Write the kept and the dropped rows of a chunk, as files of their own.
+    """Write the kept and the dropped rows of a chunk, as temporary files of their own.
 
     Parameters
     ----------
@@ -138,27 +138,30 @@ def write(
     Returns
     -------
     pa.Table
-        `reason` (code) and to how many `rows` it was given.
+        One row: the names of the new files in `images` and in `rejects`, and to how many rows
+        each reason was given (`reasons`).
     """
     rows, tags = spool.rows(chunk), spool.tags(chunk)
     schema = spool.crawl.schema
     reasons = _reasons(decided, len(rows))
     code_of, _ = _judge(rows, tags, vocabulary, rules, reasons)
     name = f"{chunk_name(chunk)}.parquet"
-    with _parquet(f"{images}/part-{name}", output.image_schema(schema)) as file:
+    kept_file, dropped_files = temporary(f"part-{name}"), [temporary(f"part-{name}")]
+    with _parquet(f"{images}/{kept_file}", output.image_schema(schema)) as file:
         file.write_batch(output.images(rows.filter(pa.array(reasons == KEPT)), code_of, vocabulary))
     dropped = np.flatnonzero(reasons != KEPT)
     why = reasons[dropped], _details(decided, len(rows)).take(pa.array(dropped))
-    with _parquet(f"{rejects}/part-{name}", output.reject_schema(schema)) as file:
+    with _parquet(f"{rejects}/{dropped_files[0]}", output.reject_schema(schema)) as file:
         file.write_batch(output.rejects(rows.take(pa.array(dropped)), tags, *why))
     counts = np.bincount(reasons, minlength=len(REASONS))
     lost = spool.lost(chunk)
     if len(lost):
         # Of a name after all others, as these rejects come last.
-        with _parquet(f"{rejects}/unreadable-{name}", output.reject_schema(schema)) as file:
+        dropped_files.append(temporary(f"unreadable-{name}"))
+        with _parquet(f"{rejects}/{dropped_files[1]}", output.reject_schema(schema)) as file:
             file.write_batch(output.unreadable_rejects(lost, schema))
     counts[UNREADABLE] = len(lost)
-    return pa.table({"reason": np.arange(len(REASONS), dtype=np.int8), "rows": counts})
+    return pa.table({"images": [[kept_file]], "rejects": [dropped_files], "reasons": [counts]})
 
 
 def sortable(keys: pa.Array, numbers: bool, name: str) -> pa.Array:
@@ -230,5 +233,5 @@ def _details(decided: pa.Table, rows: int) -> pa.Array:
 
 @contextmanager
 def _parquet(path: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    with fsspec.open(path, "wb") as file, output.parquet_writer(file, schema) as writer:
+    with new_file(path) as file, output.parquet_writer(file, schema) as writer:
         yield writer

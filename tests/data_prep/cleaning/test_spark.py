@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
 from data_prep.cleaning import Rules
 from data_prep.cleaning.local import LocalCleaner
@@ -25,7 +25,7 @@ from data_prep.cleaning.spark.steps import find_alike, sortable
 from data_prep.crawl import Crawl, Part, Source, open_crawl
 from data_prep.errors import UserError
 from data_prep.generator import CrawlSettings, generate_crawl
-from tests.data_prep.cleaning.crawls import Row, any_rules, crawls
+from tests.data_prep.cleaning.crawls import SPELLINGS, TEXT_IDS
 
 pytest.importorskip("pyspark", reason="engine=spark needs pyspark")
 
@@ -54,7 +54,7 @@ def check(crawl: Crawl, rules: Rules, spark: Any) -> dict[str, Any]:
         except UserError as error:
             start = str(error).partition("(")[0]  # of equally frequent tags any may be named
             with pytest.raises(UserError, match=re.escape(start)):
-                clean_on_spark(crawl, rules, spark, *paths)
+                clean_on_spark(crawl, rules, spark, "test", *paths)
             return {}
         with (
             parquet_file(folder / "images", image_schema(crawl.schema)) as images,
@@ -63,7 +63,7 @@ def check(crawl: Crawl, rules: Rules, spark: Any) -> dict[str, Any]:
             for kept, dropped in cleaner.results():
                 images.write_batch(kept)
                 rejects.write_batch(dropped)
-        vocabulary, counts, funnel = clean_on_spark(crawl, rules, spark, *paths)
+        vocabulary, counts, funnel = clean_on_spark(crawl, rules, spark, "test", *paths)
         assert vocabulary.equals(cleaner.vocabulary)
         assert counts.tolist() == sorted(cleaner.counts.tolist(), reverse=True)
         assert funnel == cleaner.funnel()
@@ -85,21 +85,62 @@ def write(folder: Path, table: pa.Table, files: int, row_group_size: int = 1000)
     return str(folder)
 
 
-def test_random_crawls(spark: Any) -> None:
-    phases = [Phase.explicit, Phase.generate]  # to shrink would take minutes
+INT, FLOAT, TEXT = pa.int64(), pa.float64(), pa.string()
 
-    @settings(max_examples=8, deadline=None, derandomize=True, database=None, phases=phases)
-    @given(crawls(), any_rules(), st.sampled_from([None, "time"]), st.integers(1, 4))
-    def run(
-        crawl: tuple[list[Row], pa.Schema], rules: Rules, order_by: str | None, files: int
-    ) -> None:
-        rows, schema = crawl
-        with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(chunks, "CHUNK_ROWS", 5)  # here: parts that a task reads together
-            path = write(Path(folder), pa.Table.from_pylist(rows, schema), files, 3)
-            check(open_crawl(Source(path, order_by=order_by)), rules, spark)
 
-    run()
+@pytest.mark.parametrize(
+    ("ids", "id_type", "users", "times", "time_type", "order_by", "rules"),
+    [
+        (range(-30, 120), INT, [-7, 0, 4, None], [1], INT, None,
+         Rules(min_frequency=20, min_tags=2, first_tags=3, max_shared_first_tags=2)),
+        (["007", "1" * 18, *map(str, range(120))], TEXT, ["u", "", None],
+         [0.5, -1.0, float("nan"), None], FLOAT, "time",
+         Rules(normalise=False, min_frequency=3, min_tags=1, first_tags=3,
+               max_shared_first_tags=1, compare_to="kept", order_tags="all", count_tags="all")),
+        (["007", "1" * 18, *map(str, range(120))], TEXT, [1, None], [1], INT, None,
+         Rules(min_frequency=20, min_tags=2, first_tags=2, max_shared_first_tags=1,
+               compare_to="kept", min_alphabetical=None)),
+        ([*TEXT_IDS, *(f"{n:x}" for n in range(120))], TEXT, [1, 2, None],
+         ["2", "10", "x", "\uff5e", "\U0001f436", None], TEXT, "time",
+         Rules(min_frequency=3, min_tags=2, first_tags=3, max_shared_first_tags=2,
+               order_tags="all")),
+    ],
+    ids=["numbers", "by floats, kept", "text that is numbers, kept", "by text"],
+)  # fmt: skip
+def test_small_crawls(
+    ids: Sequence[Any],
+    id_type: pa.DataType,
+    users: list[Any],
+    times: list[Any],
+    time_type: pa.DataType,
+    order_by: str | None,
+    rules: Rules,
+    spark: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Some ids twice, spellings of few tags, null ids, users, tags and times."""
+    pick = random.Random(5)
+    rows = []
+    for number, image in enumerate(pick.choices(ids, k=240)):
+        tags = pick.choices([*SPELLINGS, None, ""], k=pick.randrange(9))
+        rows.append({
+            "image_id": image if number % 50 else None,
+            "user_id": pick.choice(users),
+            "tags": tags if number % 41 else None,
+            "note": f"row {number}",
+            "time": pick.choice(times),
+        })  # fmt: skip
+    user_type = TEXT if isinstance(users[0], str) else INT
+    types = (id_type, user_type, pa.list_(TEXT), TEXT, time_type)
+    table = pa.Table.from_pylist(rows, pa.schema(zip(rows[0], types, strict=True)))
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 50)  # here: parts that a task reads together
+    path = write(tmp_path / "crawl", table, 3, 30)
+    funnel = check(open_crawl(Source(path, order_by=order_by)), rules, spark)
+    at_work = {reason for reason, count in funnel["dropped"].items() if count}
+    wanted = {"unreadable", "duplicate_id", "few_tags", "near_duplicate"}
+    assert at_work == (wanted | {"alphabetical"} if rules.min_alphabetical else wanted)
+    assert funnel["kept"] > 10
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +210,7 @@ def test_any_column_is_carried(spark: Any, tmp_path: Path) -> None:
     rows = pa.table({"image_id": ["d", "c", "b", "a"], "user_id": users, "tags": tags, **carried})
     rules = Rules(min_frequency=1, min_tags=1, min_alphabetical=None, max_shared_first_tags=1)
     path = write(tmp_path / "crawl", rows, 2)
-    for order_by in (None, "small", "when", "time", "kind"):
+    for order_by in ("small", "kind"):
         funnel = check(open_crawl(Source(path, order_by=order_by)), rules, spark)
         assert funnel["dropped"]["near_duplicate"] == 1
 
@@ -180,10 +221,10 @@ def test_errors_are_told_in_a_line(spark: Any, tmp_path: Path) -> None:
     crawl = open_crawl(Source(write(tmp_path / "crawl", rows, 1)))
     paths = [str(tmp_path / name) for name in ("images", "rejects", "scratch")]
     with pytest.raises(UserError, match=r"no tag is on so many images \(.* is on 1\)"):
-        clean_on_spark(crawl, Rules(min_frequency=5), spark, *paths)
+        clean_on_spark(crawl, Rules(min_frequency=5), spark, "test", *paths)
     (tmp_path / "crawl" / "0.parquet").unlink()
     with pytest.raises(UserError) as caught:
-        clean_on_spark(crawl, Rules(min_frequency=1), spark, *paths)
+        clean_on_spark(crawl, Rules(min_frequency=1), spark, "test", *paths)
     assert "0.parquet: cannot be read" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "scratch").exists()
@@ -202,6 +243,23 @@ def test_small_parts_are_read_together() -> None:
     parts = [Part(str(n), 0, 0, rows) for n, rows in enumerate(sizes)]
     groups = [[int(part.file) for part in group] for group in part_groups(parts)]
     assert groups == [[0, 1], [2], [3], [4], [5, 6]]
+
+
+def test_more_chunks_than_there_are_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "GROUP_BITS", 1)
+    parts = [Part(str(n), 0, 0, None) for n in range(3)]
+    assert len(part_groups(parts[:2])) == 2
+    with pytest.raises(UserError, match=r"too many files or row groups \(3 .* merge some"):
+        part_groups(parts)
+
+    rows = pa.table({"image_id": range(9), "tags": [["a"]] * 9})
+    crawl = open_crawl(Source(write(tmp_path / "crawl", rows, 3)))
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(chunks, "CHUNK_BITS", 1)
+    with pytest.raises(UserError, match=r"0\.parquet: too large to be read by one task; split it"):
+        list(ChunkSpool(str(tmp_path), crawl, True).write(0, crawl.parts))
 
 
 def test_a_part_is_cut_into_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,6 +300,24 @@ def test_users_are_not_parted(monkeypatch: pytest.MonkeyPatch) -> None:
         batches = table.to_batches(max_chunksize=size)
         parted = pa.Table.from_batches(find_alike(batches, rules), steps.DECIDED)
         assert parted.to_pylist() == whole.to_pylist()
+
+
+def test_what_spark_sorts_by_has_the_same_order() -> None:
+    columns = [
+        pa.array([3, None, 2**40, 1], pa.uint64()),
+        pa.array([4, -3, 2, None], pa.timestamp("ns", "UTC")),
+        pa.array([4, -3, 2, None], pa.date32()),
+        pa.array([4, 3, 2, None], pa.time32("s")),
+        pa.array([4, 3, 2, None], pa.time64("us")),
+        pa.array([4, -3, 2, None], pa.float32()),
+        pa.array([True, None, False]),
+    ]
+    for column in columns:
+        keys = sortable(column, False, "x")
+        assert str(keys.type) in ("int64", "double")
+        assert pc.sort_indices(keys).equals(pc.sort_indices(column))
+    keys = sortable(pa.array(["10", "9", None, "007"]), True, "x")
+    assert pc.sort_indices(keys).to_pylist() == [3, 1, 0, 2]
 
 
 def test_what_spark_cannot_sort_by_is_told() -> None:
