@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, get_args
 
 import fsspec
@@ -17,6 +18,7 @@ SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
 }  # fmt: skip
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+CHAIN = "::"  # in a URL: a file within, or by way of, another one
 MAGIC = re.compile(r"[*?[]")  # of a glob
 
 
@@ -41,7 +43,7 @@ def list_files(source: Source) -> tuple[list[str], Format]:
         found, named = _found(system, root)
     except FileNotFoundError:
         found, named = [], False
-    except (ValueError, ImportError, OSError) as error:
+    except Exception as error:  # each kind of file system has its own
         raise UserError(f"{path}: cannot be opened ({error}); check the path") from error
     if not found:
         raise UserError(f"{path}: no such file; give a file, a folder or a glob of files")
@@ -59,18 +61,29 @@ def list_files(source: Source) -> tuple[list[str], Format]:
     if not files:
         kinds = " ".join(SUFFIXES)
         raise UserError(f"{path}: no file with a known suffix ({kinds}); give data.format=csv …")
+    if CHAIN in path:
+        if files != [root]:
+            raise UserError(f"{path}: a chained URL names a single file; give one, or a plain path")
+        return [path], form
     local = isinstance(system, LocalFileSystem)
     return [f if local else system.unstrip_protocol(f) for f in files], form
 
 
 def is_local(file: str) -> bool:
     """Tell whether a file as `list_files` names it is on a local disk."""
-    return "://" not in file
+    return Path(file).is_absolute()
 
 
-def open_file(file: str) -> BinaryIO:
-    """Open a file as `list_files` names it, for reading and seeking."""
-    return fsspec.open(file, "rb").open()
+def suffix(file: str) -> str:
+    """Give the last suffix of a file as `list_files` names it, in lower case."""
+    links = file.lower().split(CHAIN)  # simplecache::zip://rows.csv.gz::https://…/all.zip
+    name = next((link for link in links if "://" in link), links[-1])
+    return PurePosixPath(name).suffix
+
+
+def open_file(file: str) -> AbstractContextManager[BinaryIO]:
+    """Open a file as `list_files` names it, for reading and seeking, in a `with` statement."""
+    return Path(file).open("rb") if is_local(file) else fsspec.open(file, "rb")
 
 
 def _found(system: fsspec.AbstractFileSystem, root: str) -> tuple[list[str], bool]:

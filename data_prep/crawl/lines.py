@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 
-from data_prep.crawl.files import COMPRESSIONS, open_file
+from data_prep.crawl.files import COMPRESSIONS, open_file, suffix
 from data_prep.crawl.source import damage
 
 PIECE = 1 << 16  # bytes read at a time; before damage all whole pieces are delivered
@@ -73,6 +72,6 @@ def _pieces(stream: pa.NativeFile) -> Iterator[bytes]:
 
 @contextmanager
 def _open(file: str) -> Iterator[pa.NativeFile]:
-    compression = COMPRESSIONS.get(PurePosixPath(file.lower()).suffix)
+    compression = COMPRESSIONS.get(suffix(file))
     with open_file(file) as raw, pa.input_stream(raw, compression=compression) as stream:
         yield stream

@@ -1,5 +1,8 @@
 """Which files a path, a folder, a glob or a URL stands for."""
 
+import gzip
+import pickle
+import zipfile
 from pathlib import Path
 
 import fsspec
@@ -7,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep.crawl import Source
-from data_prep.crawl.files import list_files
+from data_prep.crawl import Source, open_crawl
+from data_prep.crawl.files import is_local, list_files
 from data_prep.errors import UserError
 from tests.data_prep.crawl.reading import read_all
 
@@ -104,3 +107,49 @@ def test_urls(path: str, name: str) -> None:
 def test_file_urls(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image_id": [1], "tags": [["a"]]}), tmp_path / "a.parquet")
     assert read_all(f"file://{tmp_path}")[0] == [{"image_id": 1, "tags": ["a"]}]
+
+
+def test_chained_urls_of_a_file(tmp_path: Path) -> None:
+    rows = [{"image_id": "1", "tags": ["a"]}]
+    text = b"image_id,tags\n1,a\n"
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "a.parquet", "a.parquet")
+        archive.writestr("a.csv", text)
+        archive.writestr("b.csv.gz", gzip.compress(text))
+    inner = f"{tmp_path}/a.zip"
+    for path in (
+        f"zip://a.parquet::{inner}",
+        f"zip://a.csv::file://{inner}",
+        f"zip://b.csv.gz::{inner}",
+        f"simplecache::zip://b.csv.gz::file://{inner}",
+        f"simplecache::{tmp_path}/a.parquet",
+    ):
+        crawl = pickle.loads(pickle.dumps(open_crawl(Source(path))))
+        assert [part.file for part in crawl.parts] == [path]
+        assert not is_local(path)
+        assert read_all(path) == (rows, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("zip://*.csv::{}/a.zip", "a chained URL names a single file"),
+        ("zip://::{}/a.zip", "a chained URL names a single file"),
+        ("zip://c.csv::{}/a.zip", "no such file"),
+        ("zip://a.csv::{}/b.zip", "no such file"),
+        ("zip://a.csv::{}/no.zip", r"cannot be opened \(File is not a zip file\)"),
+    ],
+)
+def test_chained_urls_that_name_no_file(path: str, message: str, tmp_path: Path) -> None:
+    touch(tmp_path, "no.zip")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.csv", "image_id,tags\n1,a\n")
+        archive.writestr("b.csv", "image_id,tags\n2,a\n")
+    with pytest.raises(UserError, match=message):
+        list_files(Source(path.format(tmp_path)))
+
+
+def test_colons_in_the_name_of_a_file_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a::b.csv").write_text("image_id,tags\n1,a\n")
+    assert read_all(tmp_path)[0] == [{"image_id": "1", "tags": ["a"]}]
