@@ -8,12 +8,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_prep.crawl.column_types import has_order, is_list, is_text, plain, taken
+from data_prep.crawl.column_types import (
+    has_order,
+    has_rows,
+    is_list,
+    is_text,
+    lists,
+    plain,
+    taken,
+    text,
+)
+from data_prep.crawl.ids import as_ids
 from data_prep.crawl.source import BATCH_ROWS, TAGS, Batch, Source, unreadable
+from data_prep.crawl.validity import valid_or_not
 from data_prep.errors import UserError
 
 TAKEN = ("image_id", "user_id", "tags", "codes", "reason", "detail")  # columns of the output
-EXACT_FLOAT = 2**53  # whole numbers below it are exact as float64
 DEFAULT_USER = "user_id"
 
 
@@ -34,14 +44,22 @@ def crawl_schema(written: pa.Schema, source: Source, file: str) -> pa.Schema:
     user = source.user_id
     if user is not None and (user in names or user != DEFAULT_USER):
         fields.append(pa.field("user_id", _id_type(written, "data.user_id", user, names, file)))
-    kind = _column(written, source.tags_key, source.tags, names, file)
+    kind = plain(_column(written, source.tags_key, source.tags, names, file))
     words = kind.value_type if is_list(kind) else kind
     if not (is_text(words) or pa.types.is_null(words)):
         remedy = f"name a column of words, or of lists of words, in {source.tags_key}"
         raise UserError(f"{file}: column {source.tags!r} is {kind}; {remedy}")
     fields.append(pa.field("tags", TAGS))
-    carried = [pa.field(n, plain(written.field(n).type)) for n in _carried(source, names)]
-    return pa.schema(fields + carried)
+    if len({source.image_id, user, source.tags}) < 3:
+        keys = f"{source.image_id_key}, data.user_id, {source.tags_key}"
+        raise UserError(f"{file}: {keys}: two of them name one column; name three")
+    for name in _carried(source, names):
+        kind = plain(written.field(name).type)
+        if not has_rows(kind):
+            remedy = "write it in another type, or leave the column out with data.carry=[…]"
+            raise UserError(f"{file}: column {name!r} is {kind}, which cannot be carried; {remedy}")
+        fields.append(pa.field(name, kind))
+    return pa.schema(fields)
 
 
 def unite(schema: pa.Schema | None, other: pa.Schema, file: str) -> pa.Schema:
@@ -65,7 +83,7 @@ def settle(schema: pa.Schema, source: Source) -> pa.Schema:
     if source.order_by in schema.names:
         kind = schema.field(source.order_by).type
         if not has_order(kind):
-            remedy = "name a column of numbers, text or times"
+            remedy = "name a column of integers, float32, float64, decimal128, times or text"
             raise UserError(f"data.order_by={source.order_by}: the column is {kind}; {remedy}")
     first = [name for name in ("image_id", "user_id", "tags") if name in schema.names]
     fields = []
@@ -93,26 +111,42 @@ def conform(
     numbers : int64 array (rows,)
         The number of each row in the file.
 
-    Raises
-    ------
-    UserError
-        A number in an id column is not whole or too large.
+    Returns
+    -------
+    Batch
+        A row that is not valid, or whose ids are of no use, is among its unreadable ones.
     """
     asked = {"image_id": source.image_id, "user_id": source.user_id, "tags": source.tags}
     names = [asked.get(name, name) for name in schema.names]
     present = [name for name in names if name in batch.schema.names]
-    batch = pa.record_batch([taken(batch.column(name)) for name in present], names=present)
-    batch, bad, why = _checked(batch)
-    refused = bad | batch.column(source.image_id).is_null().to_numpy(zero_copy_only=False)
-    reasons = [why if is_bad else "no image id" for is_bad in bad[refused]]
-    dropped = unreadable(file, numbers[refused].tolist(), reasons, [None] * len(reasons))
+    try:
+        batch, reasons = valid_or_not(plain_columns(batch.select(present)))
+    except pa.ArrowIndexError:  # flipped bits, and no telling which other codes they changed
+        reasons = dict.fromkeys(range(len(batch)), "damaged dictionary codes")
+        return Batch(pa.RecordBatch.from_pylist([], schema), _told(reasons, file, numbers))
+    for key, what in (("image_id", "image id"), ("user_id", "user id")):
+        if asked[key] in present:
+            at = present.index(str(asked[key]))
+            ids, unusable = as_ids(batch.column(at), schema.field(key).type, what)
+            batch = batch.set_column(at, present[at], ids)
+            reasons = unusable | reasons
+    missing = batch.column(source.image_id).is_null().to_numpy(zero_copy_only=False)
+    reasons = dict.fromkeys(np.flatnonzero(missing).tolist(), "no image id") | reasons
     if reasons:
-        batch = batch.filter(pa.array(~refused))
+        good = np.ones(len(batch), dtype=bool)
+        good[list(reasons)] = False
+        batch = batch.filter(pa.array(good))
     columns = [
         _converted(batch, name, field, source, file)
         for name, field in zip(names, schema, strict=True)
     ]
-    return Batch(pa.record_batch(columns, schema=schema), dropped)
+    return Batch(pa.record_batch(columns, schema=schema), _told(reasons, file, numbers))
+
+
+def plain_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Give the columns in types of which Arrow can take single rows; tags in codes stay so."""
+    columns = [column if column.type == TAGS else taken(column) for column in batch.columns]
+    return pa.record_batch(columns, names=batch.schema.names)
 
 
 def conform_table(
@@ -133,8 +167,6 @@ def _converted(
     column = batch.column(name)
     if field.name == "tags":
         return _tags(column, source.tags_delimiter)
-    if pa.types.is_floating(column.type) and field.name in ("image_id", "user_id"):
-        column = _whole(column, name, file)
     if column.type == field.type:
         return column
     try:
@@ -149,74 +181,20 @@ def _tags(column: pa.Array, delimiter: str) -> pa.Array:
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), TAGS)
     if not is_list(column.type):
-        column = pc.split_pattern(column.cast(pa.string()), delimiter)
+        column = pc.split_pattern(text(column), delimiter)
     if column.type == TAGS:
         return column
-    # Not Array.cast: it loses elements of a list_view (pyarrow 26).
-    words = column.flatten().cast(pa.string()).dictionary_encode()
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
-    return pa.ListArray.from_arrays(offsets, words, mask=column.is_null())
+    return lists(column, text(column.flatten()).dictionary_encode())
 
 
-def _whole(column: pa.Array, name: str, file: str) -> pa.Array:
-    """Turn floats that hold whole numbers into int64; NaN is null, as pandas writes it."""
-    numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    gone = np.isnan(numbers)
-    # inf is no whole number either.
-    bad = ~gone & ((np.abs(numbers) >= EXACT_FLOAT) | (np.floor(numbers) != numbers))
-    if bad.any():
-        remedy = "write the ids as whole numbers or as text"
-        raise UserError(f"{file}: column {name!r} holds the float {numbers[bad][0]}; {remedy}")
-    return pa.array(np.where(gone, 0, numbers).astype(np.int64), mask=gone)
-
-
-def _checked(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, np.ndarray, str]:
-    """Mark the rows (rows,) with text that is not UTF-8, which neither Parquet nor CSV rules out.
-
-    The rows come back so that the others can be used, with the reason for the marks.
-    """
-    bad = np.zeros(len(batch), dtype=bool)
-    if _is_valid(batch):
-        return batch, bad, ""
-    try:
-        # A word of a dictionary spoils the rows that bear it, not the whole batch.
-        plain = [_without_dictionary(column) for column in batch.columns]
-    except pa.ArrowIndexError:  # flipped bits, and no telling which other codes they changed
-        return batch, ~bad, "damaged dictionary codes"
-    batch = pa.record_batch(plain, names=batch.schema.names)
-    spans = [(0, len(batch))]
-    while spans:
-        start, end = spans.pop()
-        # Not a slice: of lists it would check all elements.
-        if start == end or _is_valid(batch.take(pa.array(np.arange(start, end)))):
-            continue
-        if end - start == 1:
-            bad[start] = True
-        else:
-            middle = (start + end) // 2
-            spans += [(start, middle), (middle, end)]
-    return batch, bad, "invalid UTF-8"
-
-
-def _is_valid(batch: pa.RecordBatch) -> bool:
-    try:
-        batch.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _without_dictionary(column: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        return column.dictionary_decode()
-    if is_list(column.type) and pa.types.is_dictionary(column.type.value_type):
-        return column.cast(pa.list_(column.type.value_type.value_type))
-    return column
+def _told(reasons: dict[int, str], file: str, numbers: np.ndarray) -> pa.RecordBatch:
+    rows = sorted(reasons)
+    why = [reasons[row] for row in rows]
+    return unreadable(file, numbers[rows].tolist(), why, [None] * len(rows))
 
 
 def _id_type(written: pa.Schema, key: str, name: str, names: list[str], file: str) -> pa.DataType:
-    kind = _column(written, key, name, names, file)
+    kind = plain(_column(written, key, name, names, file))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return pa.int64()
     if is_text(kind):

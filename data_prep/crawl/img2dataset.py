@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_prep.crawl.columns import conform
+from data_prep.crawl.columns import conform, plain_columns
 from data_prep.crawl.parquet import first_schema, row_group_batches
 from data_prep.crawl.source import Batch, Part, Source, unreadable
 
@@ -30,6 +30,7 @@ def read_img2dataset(part: Part, schema: pa.Schema, source: Source) -> Iterator[
         if isinstance(batch, Batch):
             yield batch
             continue
+        batch = plain_columns(batch)
         failed, gone = _failed(batch, part.file, numbers)
         done = conform(batch.filter(pa.array(~failed)), schema, source, part.file, numbers[~failed])
         yield Batch(done.rows, pa.concat_batches([gone, done.unreadable]))

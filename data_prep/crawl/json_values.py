@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from data_prep.crawl.columns import EXACT_FLOAT
+from data_prep.crawl.ids import EXACT_FLOAT
 
 INT64 = range(-(2**63), 2**63)
 

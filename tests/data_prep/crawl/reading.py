@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from data_prep.crawl import Source, open_crawl
 from data_prep.crawl.source import BATCH_ROWS
+
+WORDS = [["cat", None, "dog"], None, [], ["sun"]]
 
 
 def read_all(path: Path | str, **options: Any) -> tuple[list[dict], list[tuple]]:
@@ -35,3 +38,13 @@ def write_text(path: Path, text: str | bytes) -> Path:
 def types(path: Path | str, **options: Any) -> dict[str, pa.DataType]:
     schema = open_crawl(Source(str(path), **options)).schema
     return dict(zip(schema.names, schema.types, strict=True))
+
+
+def write_parquet(path: Path, columns: dict[str, Any] | None = None, **options: Any) -> Path:
+    """Write a crawl of four images, with other columns; None takes a column away."""
+    columns = {"image_id": [3, 1, 2, 4], "user_id": [7, 7, None, 8], "tags": WORDS} | (
+        columns or {}
+    )
+    table = pa.table({name: column for name, column in columns.items() if column is not None})
+    pq.write_table(table, path, **options)
+    return path
