@@ -47,7 +47,7 @@ class Crawl:
         Raises
         ------
         UserError
-            The system refuses the file, or an id is a number that is not whole.
+            The system refuses the file.
         """
         if part.damage is not None:
             yield lost(self.schema, part.file, None, part.damage)
@@ -74,8 +74,6 @@ def open_crawl(source: Source) -> Crawl:
     UserError
         Nothing is there or readable, or a column is missing or unusable.
     """
-    if not source.tags_delimiter:
-        raise UserError("data.tags_delimiter is empty; give the text between two tags, as in ','")
     files, form = list_files(source)
     if form in DELIMITERS:
         parts, schema = delimited_parts(files, source, DELIMITERS[form])

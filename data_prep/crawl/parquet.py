@@ -11,10 +11,9 @@ import pyarrow.parquet as pq
 
 from data_prep.crawl.columns import conform, crawl_schema, unite
 from data_prep.crawl.files import is_local, open_file
-from data_prep.crawl.source import BATCH_ROWS, Batch, Part, Source, damage, unreadable
+from data_prep.crawl.source import BATCH_BYTES, BATCH_ROWS, Batch, Part, Source, damage, unreadable
 
 READ_BYTES = 1 << 20  # of a column chunk at a time, so that a giant row group is streamed
-BATCH_BYTES = 128 << 20  # a batch of long rows has fewer of them
 
 
 def parquet_parts(files: list[str], source: Source) -> tuple[list[Part], pa.Schema | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from data_prep.errors import UserError
 Format = Literal["parquet", "csv", "tsv", "jsonl", "lines", "img2dataset"]
 
 BATCH_ROWS = 131_072  # at most, in a batch
+BATCH_BYTES = 128 << 20  # a batch of long rows has fewer of them
 TEXT_LIMIT = 200  # characters kept of a row that could not be read
 TAGS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
 UNREADABLE = pa.schema(
@@ -27,7 +28,8 @@ class Source:
     Attributes
     ----------
     path : str
-        File, folder (with all that is below it) or glob; a local path or any fsspec URL.
+        File, folder (with all that is below it) or glob; a local path or any fsspec URL. A
+        chained URL (zip://rows.csv::all.zip) names a single file.
     format : str
         "auto" goes by the names of the files; "lines", which must be said, is plain text with an
         image's tags on every line.
@@ -36,12 +38,17 @@ class Source:
         is not there is no error; one of another name must be there.
     tags_delimiter : str
         Splits tags that are written as one string.
-    carry : tuple of str, optional
-        Other columns to carry along; None: all.
+    carry : sequence of str, optional
+        Other columns to carry along; None: all. A string is a single name.
     order_by : str, optional
         Column that tells the order of the crawl; it is carried, whatever `carry` says.
     image_id_key, tags_key : str
         Config keys that name these columns, for messages.
+
+    Raises
+    ------
+    UserError
+        A value is of the wrong type, or `tags_delimiter` is empty.
     """
 
     path: str
@@ -50,10 +57,30 @@ class Source:
     user_id: str | None = "user_id"
     tags: str = "tags"
     tags_delimiter: str = ","
-    carry: tuple[str, ...] | None = None
+    carry: Sequence[str] | None = None
     order_by: str | None = None
     image_id_key: str = "data.image_id"
     tags_key: str = "data.tags"
+
+    def __post_init__(self) -> None:
+        carry = (self.carry,) if isinstance(self.carry, str) else self.carry
+        if carry is not None:
+            if not (isinstance(carry, Sequence) and all(isinstance(name, str) for name in carry)):
+                raise UserError(f"data.carry={carry}: give names of columns, as in [title,url]")
+            object.__setattr__(self, "carry", tuple(carry))
+        must = {
+            "crawl": self.path,
+            "data.format": self.format,
+            self.image_id_key: self.image_id,
+            self.tags_key: self.tags,
+            "data.tags_delimiter": self.tags_delimiter,
+        }
+        may = {"data.user_id": self.user_id, "data.order_by": self.order_by}
+        for key, value in (must | may).items():
+            if not isinstance(value, str) and not (value is None and key in may):
+                raise UserError(f"{key}={value}: give text, in quotes if it looks like a number")
+        if not self.tags_delimiter:
+            raise UserError("data.tags_delimiter is empty; give the text between two tags: ','")
 
 
 @dataclass(frozen=True)
