@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from data_prep.cleaning.local import LocalCleaner
 from data_prep.cleaning.rules import Rules
-from data_prep.crawl.columns import conform, crawl_schema, settle
-from data_prep.crawl.source import Batch, Source
+from data_prep.crawl.columns import conform, crawl_schema, plain_columns, settle
+from data_prep.crawl.source import BATCH_BYTES, BATCH_ROWS, Batch, Source
+from data_prep.crawl.source import TAGS as CODED_TAGS
+from data_prep.errors import UserError
 
 TAGS = pa.list_(pa.string())
 
@@ -58,7 +60,7 @@ def clean(
     Parameters
     ----------
     rows : pa.Table, polars.DataFrame, pandas.DataFrame or any Arrow stream
-        One row per image.
+        One row per image. A row whose id is of no use, as 2.5, is among the rejects.
     rules : Rules, optional
         The paper's without it.
     image_id, user_id, tags : str
@@ -71,7 +73,8 @@ def clean(
     Raises
     ------
     UserError
-        A column is missing or unusable, there are no rows, or no tag is frequent enough.
+        `rows` is no table, a column is missing or unusable, there are no rows, or no tag is
+        frequent enough.
 
     Examples
     --------
@@ -80,7 +83,7 @@ def clean(
     >>> cleaned.images["tags"].to_pylist(), cleaned.rejects["reason"].to_pylist()
     ([['sea', 'blue', 'sky']], ['few_tags'])
     """
-    table = pa.table(rows)
+    table = _table_of(rows)
     source = Source("rows", "auto", image_id, user_id, tags, tags_delimiter, None, order_by)
     schema = settle(crawl_schema(table.schema, source, "rows"), source)
     with TemporaryDirectory(prefix="tag2box-") as folder:
@@ -91,11 +94,37 @@ def clean(
     return Cleaned(images, rejects, cleaner.vocabulary, cleaner.funnel())
 
 
+def _table_of(rows: Any) -> pa.Table:
+    try:
+        return pa.table(rows)
+    except pa.ArrowException as error:
+        why = str(error).splitlines()[0]
+        raise UserError(f"rows: {why}; give every column values of one kind") from error
+    except (TypeError, ValueError) as error:
+        remedy = "give a pyarrow Table, a Polars or pandas frame (collect a LazyFrame first)"
+        raise UserError(f"rows: {type(rows).__name__} is no table; {remedy}") from error
+
+
 def _batches(table: pa.Table, schema: pa.Schema, source: Source) -> Iterator[Batch]:
     start = 1
-    for batch in table.to_batches():
-        yield conform(batch, schema, source, "rows", np.arange(start, start + len(batch)))
-        start += len(batch)
+    for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+        for piece in _pieces(batch):
+            yield conform(piece, schema, source, "rows", np.arange(start, start + len(piece)))
+            start += len(piece)
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Cut a batch of long rows: a string column holds 2 GB at most."""
+    # Of a view or a dictionary each slice would count as much as the whole.
+    waiting = [plain_columns(batch)]
+    while waiting:
+        batch = waiting.pop()
+        size = sum(column.nbytes for column in batch.columns if column.type != CODED_TAGS)
+        if size <= BATCH_BYTES or len(batch) < 2:
+            yield batch
+        else:
+            middle = len(batch) // 2
+            waiting += [batch[middle:], batch[:middle]]
 
 
 def _table(batches: list[pa.RecordBatch]) -> pa.Table:
