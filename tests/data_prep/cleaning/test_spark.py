@@ -21,6 +21,7 @@ from data_prep.cleaning.local import LocalCleaner
 from data_prep.cleaning.output import image_schema, parquet_file, reject_schema
 from data_prep.cleaning.spark import chunks, clean_on_spark, open_session, steps
 from data_prep.cleaning.spark.chunks import ChunkSpool, part_groups
+from data_prep.cleaning.spark.folders import Folder, temporary
 from data_prep.cleaning.spark.steps import find_alike, sortable
 from data_prep.crawl import Crawl, Part, Source, open_crawl
 from data_prep.errors import UserError
@@ -73,6 +74,7 @@ def check(crawl: Crawl, rules: Rules, spark: Any) -> dict[str, Any]:
             assert str(remote.to_pylist()) == str(local.to_pylist())  # NaN is NaN
             assert (folder / "spark" / name / "_SUCCESS").exists()
         assert not (folder / "spark" / "scratch").exists()
+        assert spark._jsparkSession.sharedState().cacheManager().isEmpty()
     return funnel
 
 
@@ -143,34 +145,15 @@ def test_small_crawls(
     assert funnel["kept"] > 10
 
 
-@pytest.fixture(scope="module")
-def generated() -> pa.Table:
-    return pa.Table.from_batches(
-        list(generate_crawl(CrawlSettings(images=20_000, distinct_tags=5_000, hot_user=0.2)))
-    )
-
-
-@pytest.mark.parametrize(
-    "rules",
-    [
-        Rules(min_frequency=20),
-        Rules(min_frequency=20, compare_to="kept", order_tags="all", count_tags="all"),
-    ],
-    ids=["the paper's rules", "other readings"],
-)
-def test_generated_crawl(
-    spark: Any,
-    generated: pa.Table,
-    rules: Rules,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_generated_crawl(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many chunks, a user with a fifth of all images, ids in no order and some of them twice."""
+    made = CrawlSettings(images=20_000, distinct_tags=5_000, hot_user=0.2)
+    generated = pa.Table.from_batches(list(generate_crawl(made)))
     order = np.random.default_rng(0).permutation(len(generated))
     rows = generated.take(pa.array(np.append(order, order[:100])))
     monkeypatch.setattr(chunks, "CHUNK_ROWS", 3000)
     path = write(tmp_path / "crawl", rows, 3)
-    funnel = check(open_crawl(Source(path)), rules, spark)
+    funnel = check(open_crawl(Source(path)), Rules(min_frequency=20), spark)
     assert funnel["dropped"]["duplicate_id"] == 100
     for reason in ("alphabetical", "near_duplicate"):
         assert funnel["dropped"][reason] > len(rows) / 20
@@ -229,6 +212,18 @@ def test_errors_are_told_in_a_line(spark: Any, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "scratch").exists()
     assert not (tmp_path / "images" / "_SUCCESS").exists()
+
+
+def test_spark_passes_over_what_is_no_part(spark: Any, tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path), "test")
+    folder.clear()
+    for number in range(3):
+        name = temporary(f"part-{number}.parquet")
+        pq.write_table(pa.table({"image_id": [1, 2]}), tmp_path / name)
+    assert all(path.name[0] == "_" for path in tmp_path.iterdir())
+    folder.publish([name])
+    pq.write_table(pa.table({"image_id": [1, 2]}), tmp_path / temporary("part-1.parquet"))
+    assert spark.read.parquet(str(tmp_path)).count() == 2
 
 
 def test_missing_java_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
