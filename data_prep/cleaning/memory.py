@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_prep.cleaning.local import LocalCleaner
 from data_prep.cleaning.rules import Rules
+from data_prep.crawl.column_types import taken
 from data_prep.crawl.columns import conform, crawl_schema, plain_columns, settle
 from data_prep.crawl.source import BATCH_BYTES, BATCH_ROWS, Batch, Source
 from data_prep.crawl.source import TAGS as CODED_TAGS
@@ -108,28 +110,42 @@ def _table_of(rows: Any) -> pa.Table:
 def _batches(table: pa.Table, schema: pa.Schema, source: Source) -> Iterator[Batch]:
     start = 1
     for batch in table.to_batches(max_chunksize=BATCH_ROWS):
-        for piece in _pieces(batch):
+        # Of a view or a dictionary each slice would count as much as the whole.
+        for piece in _cut(plain_columns(batch), _given_bytes):
             yield conform(piece, schema, source, "rows", np.arange(start, start + len(piece)))
             start += len(piece)
 
 
-def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def _cut(batch: pa.RecordBatch, size: Callable[[pa.RecordBatch], int]) -> Iterator[pa.RecordBatch]:
     """Cut a batch of long rows: a string column holds 2 GB at most."""
-    # Of a view or a dictionary each slice would count as much as the whole.
-    waiting = [plain_columns(batch)]
+    waiting = [batch]
     while waiting:
         batch = waiting.pop()
-        size = sum(column.nbytes for column in batch.columns if column.type != CODED_TAGS)
-        if size <= BATCH_BYTES or len(batch) < 2:
+        if size(batch) <= BATCH_BYTES or len(batch) < 2:
             yield batch
         else:
             middle = len(batch) // 2
             waiting += [batch[middle:], batch[:middle]]
 
 
+def _given_bytes(batch: pa.RecordBatch) -> int:
+    return sum(column.nbytes for column in batch.columns if column.type != CODED_TAGS)
+
+
+def _spelled_bytes(batch: pa.RecordBatch) -> int:
+    words = batch["tags"].flatten()
+    lengths = pc.binary_length(words.dictionary)
+    return pc.sum(lengths.take(words.indices).cast(pa.int64())).as_py() or 0
+
+
 def _table(batches: list[pa.RecordBatch]) -> pa.Table:
-    table = pa.Table.from_batches(batches)
-    schema = table.schema.set(table.schema.get_field_index("tags"), pa.field("tags", TAGS))
-    if "reason" in schema.names:
-        schema = schema.set(schema.get_field_index("reason"), pa.field("reason", pa.string()))
-    return table.cast(schema)
+    """Join batches, with tags spelled out."""
+    at = batches[0].schema.get_field_index("tags")
+    pieces = [piece for batch in batches for piece in _cut(batch, _spelled_bytes)]
+    table = pa.Table.from_batches(
+        piece.set_column(at, pa.field("tags", TAGS), taken(piece["tags"])) for piece in pieces
+    )
+    if "reason" not in table.column_names:
+        return table
+    place = table.column_names.index("reason")
+    return table.set_column(place, "reason", table["reason"].cast(pa.string()))

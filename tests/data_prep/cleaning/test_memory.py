@@ -37,6 +37,7 @@ def in_pieces(tags: pa.Array, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     cleaned = clean(pa.table({"image_id": range(N), "tags": tags}), RULES)
     assert cleaned.images["image_id"].to_pylist() == list(range(N))
     assert cleaned.images["tags"].to_pylist() == LISTS
+    assert max(chunk.flatten().nbytes for chunk in cleaned.images["tags"].chunks) < 30_000
     return sizes
 
 
