@@ -34,7 +34,7 @@ WRITES = (
     *(f"{SPOOL}/{name}.arrow" for name in ("rows", "unreadable", "by-*", "alike-*")),
     # Of Spark, whose tables are folders:
     *(f"{table}/{name}" for table in (IMAGES, REJECTS) for name in ("*.parquet", "_*")),
-    *(f"{SPOOL}/*.{name}.arrow" for name in ("rows", "tags", "lost")),
+    *(f"{SPOOL}/{name}" for name in ("*.rows.arrow", "*.tags.arrow", "*.lost.arrow", "_*")),
 )
 
 ENGINES = ("local", "spark")
@@ -61,10 +61,10 @@ def run(config: DictConfig) -> None:
     files = sorted({part.file for part in crawl.parts if is_local(part.file)})
     out = start(config, map(Path, files), WRITES)
     spool = out / SPOOL
-    if spool.exists():
+    if spool.exists() and any(spool.iterdir()):
         raise UserError(f"out={out}: {SPOOL} holds files of others; give an empty or a new folder")
     try:
-        spool.mkdir()
+        spool.mkdir(exist_ok=True)
         clean = _clean_on_spark if config.engine == "spark" else _clean_here
         vocabulary, counts, funnel = clean(crawl, rules, out, config)
         _write_vocabulary(out, vocabulary, counts, rules)
@@ -75,7 +75,6 @@ def run(config: DictConfig) -> None:
     finally:
         shutil.rmtree(spool, ignore_errors=True)
     tables = config.spark.storage if config.engine == "spark" and config.spark.storage else out
-    funnel["skipped"] = _skipped(crawl, rules)
     _print(funnel, config.paper)
     if funnel["kept"] == 0:
         raise UserError(f"none of {funnel['input']} images is kept; {tables}/{REJECTS} tells why")
@@ -184,18 +183,6 @@ def _open(config: DictConfig) -> Crawl:
     return open_crawl(Source(str(config.crawl), carry=carry, **keys))
 
 
-def _skipped(crawl: Crawl, rules: Rules) -> dict[str, str]:
-    """Name the rules that were not applied, and why."""
-    skipped = {}
-    if rules.min_alphabetical is None:
-        skipped["alphabetical"] = "clean.min_alphabetical=null"
-    if rules.max_shared_first_tags is None:
-        skipped["near_duplicate"] = "clean.max_shared_first_tags=null"
-    elif "user_id" not in crawl.schema.names:
-        skipped["near_duplicate"] = "there is no user column"
-    return skipped
-
-
 def _print(funnel: dict[str, Any], with_paper: bool) -> None:
     dropped = {f"dropped: {reason}": count for reason, count in funnel["dropped"].items()}
     counts = {"input": funnel["input"], **dropped, "kept": funnel["kept"]}
@@ -208,6 +195,8 @@ def _print(funnel: dict[str, Any], with_paper: bool) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+    if funnel["without_user"]:
+        print(f"images without a user, compared with none: {funnel['without_user']:,}")
     for rule, why in funnel["skipped"].items():
         print(f"rule not applied: {rule}: {why}")
     changed = [f"{what} {count:,}" for what, count in funnel["normalised"].items() if count]

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from data_prep.cleaning import output
 from data_prep.cleaning.counting import alphabet_places, rank_tags
 from data_prep.cleaning.crawl_order import CrawlOrder
+from data_prep.cleaning.funnel import make_funnel, skipped_rules
 from data_prep.cleaning.rules import (
     DUPLICATE_ID,
     KEPT,
@@ -75,7 +76,6 @@ class LocalCleaner:
     ) -> None:
         self.rules = rules
         self.schema = schema
-        self.compares = "user_id" in schema.names and rules.max_shared_first_tags is not None
         self._folder = folder
         self._progress = progress
         self._order_by = order_by
@@ -83,6 +83,7 @@ class LocalCleaner:
         self._ids = CrawlOrder()
         self._table = TagTable(rules.normalise)
         self._alike: list[Spool] = []
+        self._without_user = 0
         at = schema.get_field_index("tags")
         encoded = schema.set(at, pa.field("tags", output.CODES))
         self._rows = Spool(folder / "rows.arrow", encoded)
@@ -137,18 +138,17 @@ class LocalCleaner:
             yield none, output.unreadable_rejects(lost, self.schema)
 
     def funnel(self) -> dict[str, Any]:
-        """Count rows: read, kept, dropped by each rule; and what normalisation changed."""
+        """Count rows: read, kept, dropped by each rule; see `make_funnel`."""
         by_reason = np.bincount(self._reasons, minlength=len(REASONS)).tolist()
         by_reason[UNREADABLE] = len(self._lost)
-        return {
-            "input": len(self._rows) + len(self._lost),
-            "kept": by_reason[KEPT],
-            "dropped": {name: by_reason[i] for i, name in enumerate(REASONS) if i != KEPT},
-            "vocabulary": self.vocabulary.num_rows,
-            "distinct_tags": int(np.count_nonzero(self.counts)),
-            "tags": int(self.counts.sum()),
-            "normalised": dict(self._table.changed),
-        }
+        return make_funnel(
+            by_reason,
+            self.counts,
+            self.vocabulary,
+            self._table.changed,
+            self._without_user,
+            skipped_rules(self.rules, self.schema.names),
+        )
 
     def _spooled(self, what: str) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Give the rows read, with the number of the first of each batch."""
@@ -162,6 +162,8 @@ class LocalCleaner:
         for batch in batches:
             self._ids.add(batch.rows["image_id"])
             self._order.add(batch.rows[self._order_by])
+            if "user_id" in self.schema.names:
+                self._without_user += batch.rows["user_id"].null_count
             tags = self._table.encode(batch.rows["tags"])
             self._rows.write(batch.rows.set_column(at, self._rows.schema.field(at), tags))
             self._lost.write(batch.unreadable)
@@ -191,7 +193,7 @@ class LocalCleaner:
     def _judge(self) -> None:
         """Judge each image alone, then, user by user, those that are still in."""
         users = None
-        if self.compares:
+        if "near_duplicate" not in skipped_rules(self.rules, self.schema.names):
             users = UserGroups(self._folder, self._rows, self._order, self._order_by, self.rules)
         place_of = alphabet_places(self._tags)
         for start, batch in self._spooled("Judging images"):

@@ -88,8 +88,7 @@ class Partitions:
         self.batch_rows = max(LEAST_ROWS, BATCH_ROWS // count)
         self._key = key
         self._spools = [
-            Spool(folder / f"by-{key}-{i:05d}.arrow", schema, self.batch_rows)
-            for i in range(count)
+            Spool(folder / f"by-{key}-{i:05d}.arrow", schema, self.batch_rows) for i in range(count)
         ]
 
     def write(self, batch: pa.RecordBatch) -> None:

@@ -24,7 +24,8 @@ ROW_BITS, CHUNK_BITS, GROUP_BITS = 19, 20, 24
 CHUNK_ROWS = 1 << ROW_BITS
 CHUNK_BYTES = 256 << 20
 
-SUMMARY = "chunk bigint, rows bigint, lost bigint, numbers boolean, changed string"
+SUMMARY = """chunk bigint, rows bigint, lost bigint, numbers boolean, changed string,
+    without_user bigint"""
 LZ4 = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -87,7 +88,7 @@ class ChunkSpool:
         dict
             Of each chunk: `chunk` (its number), `rows`, `lost` (rows that could not be read),
             `numbers` (whether all order keys are text that is a number; None without rows) and
-            `changed` (JSON: what normalisation changed).
+            `changed` (JSON: what normalisation changed), `without_user` (rows that name none).
 
         Raises
         ------
@@ -113,8 +114,9 @@ class ChunkSpool:
             self._write(chunk, "tags", pa.table({"tag": pa.array(table.tags, pa.string())}))
             self._write(chunk, "lost", lost)
             numbers = order.numbers if len(rows) else None
+            without_user = rows["user_id"].null_count if "user_id" in schema.names else 0
             yield {"chunk": chunk, "rows": len(rows), "lost": len(lost), "numbers": numbers,
-                   "changed": json.dumps(table.changed)}  # fmt: skip
+                   "changed": json.dumps(table.changed), "without_user": without_user}  # fmt: skip
 
     def rows(self, chunk: int, columns: list[str] | None = None) -> pa.RecordBatch:
         """Give a chunk's rows; `tags` are a list<int32> of places in `tags(chunk)`."""

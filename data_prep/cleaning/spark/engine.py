@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from data_prep.cleaning.counting import rank_tags
-from data_prep.cleaning.rules import DUPLICATE_ID, KEPT, REASONS, Rules
+from data_prep.cleaning.funnel import make_funnel, skipped_rules
+from data_prep.cleaning.rules import DUPLICATE_ID, Rules
 from data_prep.cleaning.spark import steps
 from data_prep.cleaning.spark.chunks import ROW_BITS, SUMMARY, ChunkSpool, part_groups
 from data_prep.cleaning.spark.folders import Folder
@@ -145,6 +146,7 @@ class _Run:
         self._rows = sum(chunk.rows for chunk in found)
         self._lost = sum(chunk.lost for chunk in found)
         self._numbers = all(chunk.numbers for chunk in found if chunk.numbers is not None)
+        self._without_user = sum(chunk.without_user for chunk in found)
         self._changed: Counter[str] = Counter()
         for chunk in found:
             self._changed.update(json.loads(chunk.changed))
@@ -197,7 +199,7 @@ class _Run:
         """Decide on near-duplicates, of those that the other rules leave."""
         rules, spool = self._rules, self._spool
         schema = spool.crawl.schema
-        if "user_id" not in schema.names or rules.max_shared_first_tags is None:
+        if "near_duplicate" in skipped_rules(rules, schema.names):
             return self._spark.createDataFrame([], DECIDED)
         none = pa.array([], schema.field(spool.order_by).type)
         place = steps.sortable(none, self._numbers, spool.order_by)
@@ -222,16 +224,14 @@ class _Run:
     def _funnel(
         self, vocabulary: pa.Table, counts: np.ndarray, by_reason: list[int]
     ) -> dict[str, Any]:
-        dropped = {name: by_reason[i] for i, name in enumerate(REASONS) if i != KEPT}
-        return {
-            "input": self._rows + self._lost,
-            "kept": by_reason[KEPT],
-            "dropped": dropped,
-            "vocabulary": len(vocabulary),
-            "distinct_tags": int(np.count_nonzero(counts)),
-            "tags": int(counts.sum()),
-            "normalised": dict(self._changed),
-        }
+        return make_funnel(
+            by_reason,
+            counts,
+            vocabulary,
+            self._changed,
+            self._without_user,
+            skipped_rules(self._rules, self._spool.crawl.schema.names),
+        )
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:

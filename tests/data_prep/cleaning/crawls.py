@@ -141,6 +141,11 @@ def _check_funnel(funnel: Row, expected: oracle.Cleaned, rules: Rules) -> None:
     counted = [image for image in readable if image.reason != "duplicate_id"]
     assert funnel["tags"] == sum(len(image.tags) for image in counted)
     assert funnel["distinct_tags"] == len({tag for image in counted for tag in image.tags})
+    users = [image.row["user_id"] for image in readable if "user_id" in image.row]
+    assert funnel["without_user"] == users.count(None)
+    skips = rules.max_shared_first_tags is None or "user_id" not in expected.images[0].row
+    assert ("near_duplicate" in funnel["skipped"]) == skips
+    assert ("alphabetical" in funnel["skipped"]) == (rules.min_alphabetical is None)
     changed: Counter[str] = Counter()
     for image in readable:
         written = image.row["tags"] or ()
