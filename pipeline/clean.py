@@ -74,12 +74,12 @@ def run(config: DictConfig) -> None:
         raise UserError(f"out={out}: the disk is full; free some or give another out=") from error
     finally:
         shutil.rmtree(spool, ignore_errors=True)
-    tables = config.spark.storage if config.engine == "spark" and config.spark.storage else out
+    tables = ((config.engine == "spark" and config.spark.storage) or str(out)).rstrip("/")
     _print(funnel, config.paper)
     if funnel["kept"] == 0:
         raise UserError(f"none of {funnel['input']} images is kept; {tables}/{REJECTS} tells why")
     finish(out, funnel)
-    print(f"written: {tables}/{IMAGES}, {tables}/{REJECTS}, {out / VOCABULARY}")
+    print(f"written: {tables}/{IMAGES}, {REJECTS}; {out / VOCABULARY}")
     print(f"pictures: {out / 'tag_cloud.png'}, {out / 'rank_frequency.png'}")
 
 
@@ -93,8 +93,7 @@ def _clean_here(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Re
         else:
             schema, batches = crawl.schema, (b for part in crawl.parts for b in crawl.read(part))
             rows = sum(part.rows or 0 for part in crawl.parts)
-        order_by = config.data.get("order_by") or "image_id"
-        cleaner = LocalCleaner(rules, out / SPOOL, schema, order_by, bar.follow)
+        cleaner = LocalCleaner(rules, out / SPOOL, schema, crawl.source.order_column, bar.follow)
         cleaner.run(_ahead(batches, threads), rows or None)
         with (
             parquet_file(out / IMAGES, image_schema(schema)) as images,
@@ -251,6 +250,9 @@ def _check(config: DictConfig) -> None:
     threads = config.threads
     if threads is not None and (not isinstance(threads, int) or threads is True or threads < 1):
         raise UserError(f"threads={threads}: give a whole number, 1 or more, or null")
+    for key in ("master", "storage"):
+        if not isinstance(config.spark[key], str | None):
+            raise UserError(f"spark.{key}={config.spark[key]}: give text")
     if not isinstance(config.paper, bool):
         raise UserError(f"paper={config.paper}: give true or false")
 

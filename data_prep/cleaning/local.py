@@ -99,7 +99,7 @@ class LocalCleaner:
         """
         self._read(self._progress(batches, "Reading", rows))
         if len(self._rows) == 0:
-            raise UserError(f"the crawl holds no image ({len(self._lost)} unreadable rows)")
+            raise UserError(f"the crawl holds no image{self._why_none()}")
         self._reasons = np.zeros(len(self._rows), np.uint8)
         if not self._ids.distinct:
             self._drop_duplicate_ids()
@@ -149,6 +149,12 @@ class LocalCleaner:
             self._without_user,
             skipped_rules(self.rules, self.schema.names),
         )
+
+    def _why_none(self) -> str:
+        for lost in self._lost:
+            first = output.describe_lost(lost[:1].to_pylist()[0])
+            return f" ({len(self._lost)} unreadable rows; the first: {first})"
+        return ""
 
     def _spooled(self, what: str) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Give the rows read, with the number of the first of each batch."""

@@ -89,7 +89,7 @@ def clean(
     source = Source("rows", "auto", image_id, user_id, tags, tags_delimiter, None, order_by)
     schema = settle(crawl_schema(table.schema, source, "rows"), source)
     with TemporaryDirectory(prefix="tag2box-") as folder:
-        cleaner = LocalCleaner(rules or Rules(), Path(folder), schema, order_by or "image_id")
+        cleaner = LocalCleaner(rules or Rules(), Path(folder), schema, source.order_column)
         cleaner.run(_batches(table, schema, source))
         pairs = list(cleaner.results())
     images, rejects = (_table([pair[i] for pair in pairs]) for i in range(2))

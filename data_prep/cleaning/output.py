@@ -93,11 +93,12 @@ def unreadable_rejects(lost: pa.RecordBatch, rows: pa.Schema) -> pa.RecordBatch:
     columns = {name: pa.nulls(count, schema.field(name).type) for name in schema.names}
     codes = pa.array(np.full(count, UNREADABLE, np.int8))
     columns["reason"] = pa.DictionaryArray.from_arrays(codes, list(REASONS))
-    columns["detail"] = pa.array([_where(row) for row in lost.to_pylist()], pa.string())
+    columns["detail"] = pa.array([describe_lost(row) for row in lost.to_pylist()], pa.string())
     return pa.record_batch(columns, schema=schema)
 
 
-def _where(row: dict[str, object]) -> str:
+def describe_lost(row: dict[str, object]) -> str:
+    """Say where a row that could not be read stood, and what was wrong."""
     place = row["file"] if row["row"] is None else f"{row['file']}, row {row['row']}"
     text = "" if row["text"] is None else f": {str(row['text']).strip()}"
     return f"{place}: {row['reason']}{text}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,6 +26,7 @@ from data_prep.errors import UserError
 
 TAKEN = ("image_id", "user_id", "tags", "codes", "reason", "detail")  # columns of the output
 DEFAULT_USER = "user_id"
+LOOKED_AT = 100  # rows of a batch, to tell words from lists written as text
 
 
 def crawl_schema(written: pa.Schema, source: Source, file: str) -> pa.Schema:
@@ -166,7 +168,7 @@ def _converted(
         return pa.nulls(len(batch), field.type)
     column = batch.column(name)
     if field.name == "tags":
-        return _tags(column, source.tags_delimiter)
+        return _tags(column, source, file)
     if column.type == field.type:
         return column
     try:
@@ -176,12 +178,18 @@ def _converted(
         raise UserError(f"{file}: column {name!r}: {error}; {remedy}") from error
 
 
-def _tags(column: pa.Array, delimiter: str) -> pa.Array:
+def _tags(column: pa.Array, source: Source, file: str) -> pa.Array:
     """Give lists of dictionary-encoded words."""
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), TAGS)
     if not is_list(column.type):
-        column = pc.split_pattern(text(column), delimiter)
+        column = text(column)
+        some = [words for words in column[:LOOKED_AT].to_pylist() if words]
+        if some and all(re.fullmatch(r"\s*\[.*\]\s*", words, re.DOTALL) for words in some):
+            raise UserError(f"{file}: column {source.tags!r} holds lists written as text "
+                            f"({some[0][:40]}); write them as lists (Parquet, JSON Lines), or "
+                            "as words with a delimiter")  # fmt: skip
+        column = pc.split_pattern(column, source.tags_delimiter)
     if column.type == TAGS:
         return column
     return lists(column, text(column.flatten()).dictionary_encode())
@@ -230,5 +238,5 @@ def _carried(source: Source, names: list[str]) -> list[str]:
 
 
 def _asked(source: Source) -> list[str]:
-    by_column = source.order_by not in (None, source.image_id)
-    return [*(source.carry or ()), *([str(source.order_by)] if by_column else [])]
+    order = source.order_column
+    return [*(source.carry or ()), *([order] if order != "image_id" else [])]

@@ -82,6 +82,12 @@ class Source:
         if not self.tags_delimiter:
             raise UserError("data.tags_delimiter is empty; give the text between two tags: ','")
 
+    @property
+    def order_column(self) -> str:
+        """Column of `Batch.rows` that tells the order of the crawl."""
+        by_id = self.order_by is None or self.order_by == self.image_id
+        return "image_id" if by_id else str(self.order_by)
+
 
 @dataclass(frozen=True)
 class Part:

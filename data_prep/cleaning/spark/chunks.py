@@ -78,7 +78,7 @@ class ChunkSpool:
     @property
     def order_by(self) -> str:
         """Column of the crawl order."""
-        return self.crawl.source.order_by or "image_id"
+        return self.crawl.source.order_column
 
     def write(self, group: int, parts: list[Part]) -> Iterator[dict[str, Any]]:
         """Read a group of parts and keep it, in chunks.

@@ -251,3 +251,28 @@ def test_unusable_rows(change: dict[str, Any], options: dict[str, str], message:
 def test_no_rows() -> None:
     with pytest.raises(UserError, match="holds no image"):
         clean(pa.table(CRAWL)[:0], RULES)
+
+
+def test_order_by_the_column_of_ids() -> None:
+    rows = pa.table({"photo": [2, 1], "user_id": [1, 1], "tags": [["b", "a"]] * 2})
+    rules = Rules(min_frequency=1, min_tags=1, max_shared_first_tags=1)
+    cleaned = clean(rows, rules, image_id="photo", order_by="photo")
+    assert cleaned.images["image_id"].to_pylist() == [1]
+
+
+def test_lists_written_as_text_are_refused() -> None:
+    rows = pa.table({"image_id": [1, 2], "tags": ["['sea', 'sky']", None]})
+    with pytest.raises(UserError, match=r"holds lists written as text \(\['sea', 'sky'\]\)"):
+        clean(rows, Rules(min_frequency=1, min_tags=1))
+    odd = pa.table({"image_id": [1, 2], "tags": ["[sic],[brackets]", "sea,sky"]})
+    cleaned = clean(odd, Rules(min_frequency=1, min_tags=1))
+    assert cleaned.images["tags"].to_pylist() == [["[sic]", "[brackets]"]]
+    assert cleaned.funnel["dropped"]["alphabetical"] == 1
+
+
+def test_no_image_says_why() -> None:
+    rows = pa.table({"image_id": pa.array([None, None], pa.int64()), "tags": [["a"]] * 2})
+    with pytest.raises(
+        UserError, match=r"\(2 unreadable rows; the first: rows, row 1: no image id\)"
+    ):
+        clean(rows, Rules(min_frequency=1))
