@@ -20,7 +20,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("torch", "torchvision", "timm", "torchray", "scikit-learn", "numpy", "pillow")
+PACKAGES = (
+    *("torch", "torchvision", "timm", "torchray", "scikit-learn", "numpy", "pillow"),
+    *("pyarrow", "numba", "pandas"),
+)
 
 S = TypeVar("S")
 Row = Mapping[str, object]
