@@ -59,10 +59,10 @@ def run(config: DictConfig) -> None:
         return
     crawl = _open(config)
     files = sorted({part.file for part in crawl.parts if is_local(part.file)})
-    out = start(config, map(Path, files), WRITES)
+    if config.engine == "spark" and config.spark.storage:
+        _check_storage(crawl, config)
+    out = start(config, map(Path, files), WRITES, folders=(IMAGES, REJECTS, SPOOL))
     spool = out / SPOOL
-    if spool.exists() and any(spool.iterdir()):
-        raise UserError(f"out={out}: {SPOOL} holds files of others; give an empty or a new folder")
     try:
         spool.mkdir(exist_ok=True)
         clean = _clean_on_spark if config.engine == "spark" else _clean_here
@@ -109,14 +109,26 @@ def _clean_on_spark(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -
     """Clean on Apache Spark; the tables are folders of files."""
     from data_prep.cleaning.spark import clean_on_spark, open_session  # only this needs Spark
 
-    storage = str(config.spark.storage or out).rstrip("/")
     settings = config.spark.config
     spark = open_session(config.spark.master, None if settings is None else _plain(settings))
     try:
-        paths = (f"{storage}/{name}" for name in (IMAGES, REJECTS, SPOOL))
-        return clean_on_spark(crawl, rules, spark, str(out.resolve()), *paths)
+        return clean_on_spark(crawl, rules, spark, *_spark_folders(config))
     finally:
         spark.stop()
+
+
+def _check_storage(crawl: Crawl, config: DictConfig) -> None:
+    """Refuse storage that holds files of others before anything of an earlier run is removed."""
+    from data_prep.cleaning.spark import check_folders
+
+    check_folders(crawl, *_spark_folders(config))
+
+
+def _spark_folders(config: DictConfig) -> tuple[str, str, str, str]:
+    """Owner of the folders, and the folders: images, rejects, and for what lies between passes."""
+    storage = str(config.spark.storage or config.out).rstrip("/")
+    owner = str(Path(config.out).resolve())
+    return owner, f"{storage}/{IMAGES}", f"{storage}/{REJECTS}", f"{storage}/{SPOOL}"
 
 
 @contextmanager
@@ -162,7 +174,9 @@ def _write_vocabulary(out: Path, vocabulary: pa.Table, counts: np.ndarray, rules
 
 
 def _rules(config: DictConfig) -> Rules:
-    keys = _plain(config.clean) if OmegaConf.is_dict(config.clean) else {"": config.clean}
+    if not OmegaConf.is_dict(config.clean):
+        raise UserError(f"clean={config.clean}: give its keys, as in clean.min_tags=3")
+    keys = _plain(config.clean)
     known = [field.name for field in fields(Rules)]
     if unknown := keys.keys() - known:
         raise UserError(f"clean.{unknown.pop()}: no such key; there are {', '.join(known)}")
@@ -245,6 +259,10 @@ def _check(config: DictConfig) -> None:
         raise UserError(f"engine={config.engine}: give one of {', '.join(ENGINES)}")
     if config.engine == "spark" and config.data.kind == "captions":
         raise UserError("engine=spark reads crawls only; give engine=local for data=captions")
+    if config.data.kind not in ("crawl", "captions"):
+        raise UserError(f"data.kind={config.data.kind}: give data=crawl or data=captions")
+    if not OmegaConf.is_dict(config.spark):
+        raise UserError(f"spark={config.spark}: give its keys, as in spark.storage=URL")
     if not (config.spark.config is None or OmegaConf.is_dict(config.spark.config)):
         raise UserError(f"spark.config={config.spark.config}: give {{name: value, …}}")
     threads = config.threads

@@ -59,7 +59,9 @@ def is_finished(config: DictConfig) -> bool:
     return True
 
 
-def start(config: DictConfig, inputs: Iterable[Path], writes: Sequence[str]) -> Path:
+def start(
+    config: DictConfig, inputs: Iterable[Path], writes: Sequence[str], folders: Sequence[str] = ()
+) -> Path:
     """Make `config.out` a folder with the resolved configuration and no earlier run; return it.
 
     Of an earlier run of the same stage the files are removed that the stage writes, and the
@@ -75,6 +77,9 @@ def start(config: DictConfig, inputs: Iterable[Path], writes: Sequence[str]) -> 
     writes : sequence of str
         Glob patterns, relative to `out`, of the files that the stage writes besides those of
         every stage.
+    folders : sequence of str
+        Folders in `out` that the stage must find empty: anything else than its own files in one
+        is refused before any file is removed.
 
     Raises
     ------
@@ -95,6 +100,12 @@ def start(config: DictConfig, inputs: Iterable[Path], writes: Sequence[str]) -> 
             own = _own_files(out, writes)
             if not _is_of_stage(out, config.stage, own):
                 raise UserError(f"out={out}: holds other files; give an empty or a new folder")
+            for folder in folders:
+                if foreign := set((out / folder).rglob("*")) - own:
+                    raise UserError(
+                        f"out={out}: {foreign.pop()} is not of this stage; remove it, or give "
+                        "another out"
+                    )
             _clear(out, own)
         out.mkdir(parents=True, exist_ok=True)
         _lock(out)

@@ -80,8 +80,8 @@ def settle(schema: pa.Schema, source: Source) -> pa.Schema:
     """Order the columns, give those that are null everywhere a type, check what was asked for."""
     for name in _asked(source):
         if name not in schema.names:
-            there = ", ".join(schema.names)
-            raise UserError(f"data.carry, data.order_by: no column {name!r}; there are {there}")
+            key = "data.order_by" if name == source.order_by else "data.carry"
+            raise UserError(f"{key}: there is no column {name!r} in the crawl; check the name")
     if source.order_by in schema.names:
         kind = schema.field(source.order_by).type
         if not has_order(kind):
@@ -185,9 +185,10 @@ def _tags(column: pa.Array, source: Source, file: str) -> pa.Array:
     if not is_list(column.type):
         column = text(column)
         some = [words for words in column[:LOOKED_AT].to_pylist() if words]
-        if some and all(re.fullmatch(r"\s*\[.*\]\s*", words, re.DOTALL) for words in some):
+        written = [words for words in some if re.fullmatch(r"\s*\[.*\]\s*", words, re.DOTALL)]
+        if len(written) > len(some) / 2:
             raise UserError(f"{file}: column {source.tags!r} holds lists written as text "
-                            f"({some[0][:40]}); write them as lists (Parquet, JSON Lines), or "
+                            f"({written[0][:40]}); write them as lists (Parquet, JSON Lines), or "
                             "as words with a delimiter")  # fmt: skip
         column = pc.split_pattern(column, source.tags_delimiter)
     if column.type == TAGS:

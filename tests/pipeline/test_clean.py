@@ -208,12 +208,14 @@ def test_captions(tmp_path: Path) -> None:
         ("clean.min_tags=0", "clean.min_tags=0: give 1 or more"),
         ("threads=true", "threads=True: give a whole number"),
         ("+clean.foo=3", "clean.foo: no such key"),
-        ("clean=null", "clean."),
+        ("clean=null", "clean=None: give its keys"),
+        ("spark=null", "spark=None: give its keys"),
+        ("data.kind=scenes", "data.kind=scenes: give data=crawl"),
         ("clean.compare_to=both", "clean.compare_to=both: give seen or kept"),
         ("clean.max_shared_first_tags=5", "no image can share more"),
         ("clean.min_frequency=10000", "no tag is on so many images"),
         ("data.tags=words", "no column 'words'"),
-        ("data.order_by=uploaded", "no column 'uploaded'"),
+        ("data.order_by=uploaded", "data.order_by: there is no column 'uploaded'"),
         ("data.tags=image_id", "column 'image_id' is int64"),
         ("clean.min_tags=51", "none of 9000 images is kept"),
     ],
@@ -254,6 +256,33 @@ def test_files_of_others_are_left_alone(crawl: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds other files"):
         run(f"crawl={crawl}", LOW, f"out={tmp_path}")
     assert foreign.read_text() == "mine"
+
+
+@pytest.mark.parametrize("folder", ["spool", "rejects.parquet"])
+def test_a_finished_run_is_kept_where_a_new_one_is_refused(
+    finished: Path, crawl: Path, tmp_path: Path, folder: str
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    (out / folder).unlink(missing_ok=True)
+    (out / folder).mkdir()
+    (out / folder / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"notes.txt is not of this stage; remove it"):
+        run(f"crawl={crawl}", LOW, f"out={out}", "overwrite=true")
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_foreign_storage_is_refused_first(finished: Path, crawl: Path, tmp_path: Path) -> None:
+    out, storage = tmp_path / "out", tmp_path / "storage"
+    shutil.copytree(finished, out)
+    (storage / "spool").mkdir(parents=True)
+    (storage / "spool" / "notes.txt").write_text("mine")
+    keys = ("engine=spark", f"spark.storage={storage}", "overwrite=true")
+    with pytest.raises(UserError, match="spool: holds other files; give another spark.storage"):
+        run(f"crawl={crawl}", LOW, f"out={out}", *keys)
+    assert digests(out) == digests(finished)
+    assert (storage / "spool" / "notes.txt").read_text() == "mine"
 
 
 def test_two_runs_into_one_folder(crawl: Path, tmp_path: Path) -> None:

@@ -84,11 +84,9 @@ def clean_on_spark(
         what it finds, the paths are not within reach of all executors, or a folder holds a file
         of the crawl or of others.
     """
+    check_folders(crawl, owner, images_path, rejects_path, scratch_path)
     folders = [Folder(path, owner) for path in (images_path, rejects_path, scratch_path)]
     images, rejects, scratch = folders
-    inputs = {part.file for part in crawl.parts}
-    for folder in folders:
-        folder.check(inputs)
     for folder in folders:
         folder.clear()
     try:
@@ -96,6 +94,19 @@ def clean_on_spark(
             return _Run(crawl, rules, spark, scratch.url).clean(images, rejects)
     finally:
         scratch.remove()
+
+
+def check_folders(crawl: Crawl, owner: str, *paths: str) -> None:
+    """Make sure that `clean_on_spark` may write into folders; see there.
+
+    Raises
+    ------
+    UserError
+        A folder holds a file of the crawl or of others.
+    """
+    inputs = {part.file for part in crawl.parts}
+    for path in paths:
+        Folder(path, owner).check(inputs)
 
 
 class _Run:
