@@ -79,8 +79,8 @@ class LocalCleaner:
         self._folder = folder
         self._progress = progress
         self._order_by = order_by
-        self._order = CrawlOrder()
         self._ids = CrawlOrder()
+        self._order = self._ids if order_by == "image_id" else CrawlOrder()
         self._table = TagTable(rules.normalise)
         self._alike: list[Spool] = []
         self._without_user = 0
@@ -167,7 +167,8 @@ class LocalCleaner:
         at = self.schema.get_field_index("tags")
         for batch in batches:
             self._ids.add(batch.rows["image_id"])
-            self._order.add(batch.rows[self._order_by])
+            if self._order is not self._ids:
+                self._order.add(batch.rows[self._order_by])
             if "user_id" in self.schema.names:
                 self._without_user += batch.rows["user_id"].null_count
             tags = self._table.encode(batch.rows["tags"])

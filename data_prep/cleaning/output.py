@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from data_prep.cleaning.rules import REASONS, UNREADABLE
 from data_prep.crawl.column_types import plain
+from data_prep.crawl.source import TAGS
 
 CODES = pa.list_(pa.int32())
-TAGS = pa.list_(pa.dictionary(pa.int32(), pa.string()))
 REASON = pa.dictionary(pa.int8(), pa.string())
 
 
