@@ -1,0 +1,1 @@
+"""Photos and their tags in tar files, as WebDataset reads them."""
