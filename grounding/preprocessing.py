@@ -64,12 +64,34 @@ class Preprocessing:
         Tensor
             (3, height, width) float32.
         """
+        return self.normalise(self.pixels(image, size))
+
+    def pixels(
+        self,
+        image: Image.Image,
+        size: tuple[int, int],
+        box: tuple[float, float, float, float] | None = None,
+    ) -> Tensor:
+        """Scale a photo, or a box (x1, y1, x2, y2) of it, to a (width, height) in pixels.
+
+        Returns
+        -------
+        Tensor
+            (3, height, width) uint8, RGB.
+        """
         resample = Image.Resampling[self.interpolation.upper()]
-        pixels = np.asarray(image.convert("RGB").resize(size, resample), dtype=np.float32)
-        levels = torch.from_numpy(pixels).permute(2, 0, 1) * (self.white / 255)
+        resized = image.convert("RGB").resize(size, resample, box)
+        return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Turn uint8 pixels (…, 3, H, W) into the model's float32 input, on their device."""
+        levels = pixels.float() * (self.white / 255)
         if self.channels == "BGR":
-            levels = levels.flip(0)
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+            levels = levels.flip(-3)
+        mean, std = (
+            torch.tensor(values, device=pixels.device).view(3, 1, 1)
+            for values in (self.mean, self.std)
+        )
         return (levels - mean) / std
 
 

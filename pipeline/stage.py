@@ -27,6 +27,7 @@ CONFIG, METRICS, DONE = "config.yaml", "metrics.json", "done.json"
 NOT_COMPARED = {
     *("run", "out", "overwrite", "device", "threads", "paper"),
     *("spark.master", "spark.config"),
+    *("train.workers", "train.checkpoint_minutes"),
 }
 
 # Of folders that runs of this process write into: open files whose locks keep others out.
@@ -47,26 +48,24 @@ def is_finished(config: DictConfig) -> bool:
     out = Path(config.out)
     if config.overwrite or not (out / DONE).is_file():
         return False
-    wanted, found = _compared(_resolved(config)), _compared(_read_config(out))
-    keys = wanted.keys() | found.keys()
-    changed = sorted(key for key in keys if wanted.get(key) != found.get(key))
-    if changed:
-        raise UserError(
-            f"out={out}: holds a finished run with another {', '.join(changed)}; "
-            "give another out= or overwrite=true"
-        )
+    _refuse_another(config, "a finished")
     print(f"{out}: already finished; overwrite=true does it again")
     return True
 
 
 def start(
-    config: DictConfig, inputs: Iterable[Path], writes: Sequence[str], folders: Sequence[str] = ()
+    config: DictConfig,
+    inputs: Iterable[Path],
+    writes: Sequence[str],
+    folders: Sequence[str] = (),
+    resume: bool = False,
 ) -> Path:
     """Make `config.out` a folder with the resolved configuration and no earlier run; return it.
 
     Of an earlier run of the same stage the files are removed that the stage writes, and the
     folders that this leaves empty; nothing else ever is. A kill on the way leaves a folder that
-    is accepted the next time.
+    is accepted the next time. A stage that can resume keeps the files of an unfinished run of
+    the same configuration, unless `overwrite` is true.
 
     Parameters
     ----------
@@ -80,12 +79,14 @@ def start(
     folders : sequence of str
         Folders in `out` that the stage must find empty: anything else than its own files in one
         is refused before any file is removed.
+    resume : bool
+        The stage can go on with what an unfinished run has left.
 
     Raises
     ------
     UserError
-        The folder cannot be written, holds something else or one of the inputs, or another run
-        is writing into it.
+        The folder cannot be written, holds something else, one of the inputs or an unfinished
+        run of another configuration to resume, or another run is writing into it.
     """
     resolved = OmegaConf.create(_resolved(config))
     out = Path(config.out)
@@ -106,7 +107,10 @@ def start(
                         f"out={out}: {foreign.pop()} is not of this stage; remove it, or give "
                         "another out"
                     )
-            _clear(out, own)
+            if resume and not config.overwrite and _read_config(out):
+                _refuse_another(config, "an unfinished")
+            else:
+                _clear(out, own)
         out.mkdir(parents=True, exist_ok=True)
         _lock(out)
         _write_text(out / CONFIG, OmegaConf.to_yaml(resolved))
@@ -178,6 +182,18 @@ def _unlock(out: Path) -> None:
     folder = _locks.pop(out.resolve(), None)
     if folder is not None:
         os.close(folder)
+
+
+def _refuse_another(config: DictConfig, run: str) -> None:
+    """Refuse a folder whose run has another configuration."""
+    wanted, found = _compared(_resolved(config)), _compared(_read_config(Path(config.out)))
+    keys = wanted.keys() | found.keys()
+    changed = sorted(key for key in keys if wanted.get(key) != found.get(key))
+    if changed:
+        raise UserError(
+            f"out={config.out}: holds {run} run with another {', '.join(changed)}; "
+            "give another out= or overwrite=true"
+        )
 
 
 def _compared(content: dict[str, Any], above: str = "") -> dict[str, Any]:
