@@ -1,8 +1,10 @@
 """Photos as people have them: found by file, folder, glob or list, opened as upright RGB."""
 
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -16,6 +18,20 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM
 
 # Modes whose values are not 8 bits: the values of black and white.
 DEEP_RANGES = {"I": (0.0, 65535.0), "F": (0.0, 1.0)}
+
+
+class UnusableImage(UserError):
+    """A file that is no photo for us.
+
+    Attributes
+    ----------
+    code : str
+        Why, in a word or two: missing, not permitted, not an image, too large, truncated, damaged.
+    """
+
+    def __init__(self, message: str, code: str = "damaged") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def open_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -39,35 +55,60 @@ def open_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
 
     Raises
     ------
-    UserError
+    UnusableImage
         The file is missing, no image, damaged or too large.
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file; check the path")
+        raise UnusableImage(f"{path}: no such file; check the path", "missing")
+    with read_lazily(path, str(path), max_pixels) as image:
+        image.load()
+        return upright_rgb(image)
+
+
+@contextmanager
+def read_lazily(source: Path | BinaryIO, name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """Open an image whose pixels are not decoded yet; `name` stands in messages.
+
+    What goes wrong in the `with` block counts as a fault of the file: only decode there.
+
+    Raises
+    ------
+    UnusableImage
+        At the beginning or in the block: the file is no image, damaged or too large.
+    """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(source, formats=FORMATS) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise UserError(
-                    f"{path}: {width}×{height} pixels are more than max_pixels={max_pixels}; "
-                    "scale the image down or raise max_pixels"
+                raise UnusableImage(
+                    f"{name}: {width}×{height} pixels are more than max_pixels={max_pixels}; "
+                    "scale the image down or raise max_pixels",
+                    "too large",
                 )
-            image.load()
-            return _to_rgb(_upright(image))
-    except UserError:
+            yield image
+    except UnusableImage:
         raise
     except Image.UnidentifiedImageError:
-        raise UserError(f"{path}: not an image; give one of {', '.join(FORMATS)}") from None
+        message = f"{name}: not an image; give one of {', '.join(FORMATS)}"
+        raise UnusableImage(message, "not an image") from None
     except Image.DecompressionBombError:
-        raise UserError(
-            f"{path}: beyond Pillow's own limit; scale it down or raise PIL.Image.MAX_IMAGE_PIXELS"
-        ) from None
+        message = (
+            f"{name}: beyond Pillow's own limit; scale it down or raise PIL.Image.MAX_IMAGE_PIXELS"
+        )
+        raise UnusableImage(message, "too large") from None
     except PermissionError:
-        raise UserError(f"{path}: may not be read; check its permissions") from None
+        message = f"{name}: may not be read; check its permissions"
+        raise UnusableImage(message, "not permitted") from None
     except Exception as error:  # a damaged file can make a decoder raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: cannot be decoded ({reason}); save it anew") from error
+        code = "truncated" if "truncated" in reason else "damaged"
+        raise UnusableImage(f"{name}: cannot be decoded ({reason}); save it anew", code) from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation and make decoded pixels opaque 8-bit RGB."""
+    return _to_rgb(_upright(image))
 
 
 def _upright(image: Image.Image) -> Image.Image:
