@@ -72,8 +72,9 @@ def head_of(model: nn.Module) -> tuple[str, nn.Linear]:
         It is no linear layer.
     """
     linears = [(name, each) for name, each in model.named_modules() if isinstance(each, nn.Linear)]
-    if hasattr(model, "get_classifier"):  # timm's nets know theirs
-        linears = [(name, each) for name, each in linears if each is model.get_classifier()]
+    known = getattr(model, "get_classifier", None)  # timm's nets know theirs
+    if callable(known):
+        linears = [(name, each) for name, each in linears if each is known()]
     if not linears:
         raise UserError(
             f"{type(model).__name__} has no linear layer as its head; give another model"
@@ -125,7 +126,7 @@ def _drop_auxiliary(model: nn.Module) -> None:
     for each in AUXILIARY:
         if hasattr(model, each):
             setattr(model, each, None)
-            model.aux_logits = False
+            setattr(model, "aux_logits", False)  # noqa: B010 (to mypy a module has none)
 
 
 def _replace_head(model: nn.Module, name: str, classes: int) -> str:

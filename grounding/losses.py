@@ -2,7 +2,7 @@
 
 Each takes logits (N, V) and targets (N, V) of 1 (has the tag), 0 (has it not) and -1 (unknown: no
 loss), and gives (N,) float32: per photo the **sum** over its tags. That is the normalisation of
-Caffe's SigmoidCrossEntropyLoss; the mean over 18,157 tags would need as much larger a learning rate.
+Caffe's SigmoidCrossEntropyLoss; a mean over 18,157 tags would need as much larger a learning rate.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def asymmetric(
     gamma_negative: float = 4.0,
     clip: float = 0.05,
 ) -> Tensor:
-    """Asymmetric loss (Ridnik et al. 2021, Asymmetric Loss for Multi-Label Classification, Eq. 7).
+    """Asymmetric loss (Ridnik et al. 2021, Asymmetric Loss for Multi-Label Classification).
 
     A focal loss with a gamma of its own for absent tags, whose probability is lowered by `clip`
     first (not below 0): absent tags with a probability under `clip`, and with them many that
@@ -85,7 +85,7 @@ def positive_weights(counts: Tensor, samples: int, power: float = 0.5, cap: floa
     Parameters
     ----------
     counts : Tensor (V,)
-        Photos with each tag, n. A tag on none gets `cap`.
+        Photos with each tag, n. A tag on none gets `cap` (unless `power` is 0).
     samples : int
         Photos, N.
     power : float

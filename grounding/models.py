@@ -156,7 +156,7 @@ def _timm(name: str, classes: int | None, ready: bool) -> tuple[nn.Module, Prepr
         if published is None or not published.has_weights:
             raise UserError(f"model {name}: timm has no weights for it; give weights=FILE")
         _check_classes(name, published.num_classes, classes)
-    options = {} if classes is None else {"num_classes": classes}
+    options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
     model = timm.create_model(name, pretrained=ready, **options)
     config = timm.data.resolve_data_config(model=model)
     return model, Preprocessing(
