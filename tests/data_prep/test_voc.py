@@ -6,33 +6,13 @@ import pytest
 
 from data_prep.errors import UserError
 from data_prep.voc import VOC_CLASSES, VocObject, read_difficult, read_voc
-
-OBJECT = """<object><name>{label}</name><difficult>{difficult}</difficult>
-<bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax><ymax>{3}</ymax></bndbox>
-<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox>
-</part></object>"""
-
-
-def voc_object(label: str, *box: float | str, difficult: int = 0) -> str:
-    return OBJECT.format(*box, label=label, difficult=difficult)
-
-
-def annotation(*objects: str, size: str = "<width>50</width><height>40</height>") -> str:
-    return f"<annotation><size>{size}</size>{''.join(objects)}</annotation>"
+from tests.data_prep.voc_folders import add, annotation, voc_object
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for folder in ("ImageSets/Main", "Annotations", "JPEGImages"):
-        (tmp_path / folder).mkdir(parents=True)
-    add(tmp_path, "000007", annotation(voc_object("dog", 1, 2, 30, 40)))
-    (tmp_path / "ImageSets/Main/val.txt").write_text("000007\n")
+    add(tmp_path, "000007", annotation(voc_object("dog", 1, 2, 30, 40)), split="val")
     return tmp_path
-
-
-def add(root: Path, image_id: str, xml: str) -> None:
-    (root / "Annotations" / f"{image_id}.xml").write_text(xml)
-    (root / "JPEGImages" / f"{image_id}.jpg").touch()
 
 
 def test_boxes_become_half_open_from_zero(root: Path) -> None:
