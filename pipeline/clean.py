@@ -21,11 +21,11 @@ from rich.table import Column, Table
 from data_prep.cleaning import Rules
 from data_prep.cleaning.local import LocalCleaner
 from data_prep.cleaning.output import image_schema, parquet_file, reject_schema
-from data_prep.crawl import Batch, Crawl, Source, open_crawl
-from data_prep.crawl.files import is_local
+from data_prep.crawl import Batch, Crawl
 from data_prep.errors import UserError
 from data_prep.tag_pictures import rank_frequency, tag_cloud
-from pipeline.stage import finish, is_finished, start, strings
+from pipeline.clean_input import KINDS, batches, local_files, open_input, tag_captions
+from pipeline.stage import finish, is_finished, start
 
 IMAGES, REJECTS, VOCABULARY = "images.parquet", "rejects.parquet", "vocabulary.parquet"
 SPOOL = "spool"  # rows between passes; removed at the end
@@ -57,11 +57,10 @@ def run(config: DictConfig) -> None:
     rules = _rules(config)
     if is_finished(config):
         return
-    crawl = _open(config)
-    files = sorted({part.file for part in crawl.parts if is_local(part.file)})
+    crawl = open_input(config)
     if config.engine == "spark" and config.spark.storage:
         _check_storage(crawl, config)
-    out = start(config, map(Path, files), WRITES, folders=(IMAGES, REJECTS, SPOOL))
+    out = start(config, local_files(crawl, config), WRITES, folders=(IMAGES, REJECTS, SPOOL))
     spool = out / SPOOL
     try:
         spool.mkdir(exist_ok=True)
@@ -83,18 +82,20 @@ def run(config: DictConfig) -> None:
     print(f"pictures: {out / 'tag_cloud.png'}, {out / 'rank_frequency.png'}")
 
 
-def _clean_here(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Result:
+def _clean_here(crawl: Crawl | Batch, rules: Rules, out: Path, config: DictConfig) -> Result:
     """Clean on this machine."""
     threads = config.threads or os.cpu_count() or 1
     with _arrow_threads(threads), _Bar() as bar, ThreadPoolExecutor(min(threads, 2)) as pool:
-        if config.data.kind == "captions":
-            batch = _photos(crawl, config, bar)
-            schema, batches, rows = batch.rows.schema, iter([batch]), len(batch.rows)
+        if isinstance(crawl, Crawl) and config.data.kind == "captions":
+            crawl = tag_captions(crawl, config, bar.counter("Tagging captions"))
+        if isinstance(crawl, Batch):
+            schema, order_by = crawl.rows.schema, "image_id"
+            source, rows = iter([crawl]), len(crawl.rows)
         else:
-            schema, batches = crawl.schema, (b for part in crawl.parts for b in crawl.read(part))
-            rows = sum(part.rows or 0 for part in crawl.parts)
-        cleaner = LocalCleaner(rules, out / SPOOL, schema, crawl.source.order_column, bar.follow)
-        cleaner.run(_ahead(batches, threads), rows or None)
+            schema, order_by = crawl.schema, crawl.source.order_column
+            source, rows = batches(crawl), sum(part.rows or 0 for part in crawl.parts)
+        cleaner = LocalCleaner(rules, out / SPOOL, schema, order_by, bar.follow)
+        cleaner.run(_ahead(source, threads), rows or None)
         with (
             parquet_file(out / IMAGES, image_schema(schema)) as images,
             parquet_file(out / REJECTS, reject_schema(schema)) as rejects,
@@ -105,10 +106,11 @@ def _clean_here(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Re
     return cleaner.vocabulary, cleaner.counts, cleaner.funnel()
 
 
-def _clean_on_spark(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -> Result:
+def _clean_on_spark(crawl: Crawl | Batch, rules: Rules, out: Path, config: DictConfig) -> Result:
     """Clean on Apache Spark; the tables are folders of files."""
     from data_prep.cleaning.spark import clean_on_spark, open_session  # only this needs Spark
 
+    assert isinstance(crawl, Crawl)  # so says _check
     settings = config.spark.config
     spark = open_session(config.spark.master, None if settings is None else _plain(settings))
     try:
@@ -117,10 +119,11 @@ def _clean_on_spark(crawl: Crawl, rules: Rules, out: Path, config: DictConfig) -
         spark.stop()
 
 
-def _check_storage(crawl: Crawl, config: DictConfig) -> None:
+def _check_storage(crawl: Crawl | Batch, config: DictConfig) -> None:
     """Refuse storage that holds files of others before anything of an earlier run is removed."""
     from data_prep.cleaning.spark import check_folders
 
+    assert isinstance(crawl, Crawl)
     check_folders(crawl, *_spark_folders(config))
 
 
@@ -153,18 +156,6 @@ def _ahead(items: Iterator[T], threads: int) -> Iterator[T]:
             yield item
 
 
-def _photos(crawl: Crawl, config: DictConfig, bar: "_Bar") -> Batch:
-    """Turn captions into tags."""
-    from data_prep.captions import CaptionTagger, photos, read_dictionary  # loads slowly
-
-    data = config.data
-    entries = {"dictionary": read_dictionary(data.dictionary)} if data.dictionary else {}
-    parts = tuple(strings(data.parts_of_speech))
-    tagger = CaptionTagger(parts, tagger=str(data.tagger), **entries)
-    captions = (batch for part in crawl.parts for batch in crawl.read(part))
-    return photos(captions, tagger, bar.counter("Tagging captions"))
-
-
 def _write_vocabulary(out: Path, vocabulary: pa.Table, counts: np.ndarray, rules: Rules) -> None:
     with parquet_file(out / VOCABULARY, vocabulary.schema) as file:
         file.write_table(vocabulary)
@@ -181,19 +172,6 @@ def _rules(config: DictConfig) -> Rules:
     if unknown := keys.keys() - known:
         raise UserError(f"clean.{unknown.pop()}: no such key; there are {', '.join(known)}")
     return Rules(**keys)
-
-
-def _open(config: DictConfig) -> Crawl:
-    data = config.data
-    if data.kind == "captions":
-        from data_prep.captions import open_captions
-
-        return open_captions(str(config.crawl), data.image, data.caption, data.format)
-    keys = _plain(data)
-    del keys["kind"]
-    carry = keys.pop("carry")
-    carry = None if carry is None else tuple(strings(data.carry))
-    return open_crawl(Source(str(config.crawl), carry=carry, **keys))
 
 
 def _print(funnel: dict[str, Any], with_paper: bool) -> None:
@@ -253,14 +231,15 @@ class _Bar:
 
 
 def _check(config: DictConfig) -> None:
-    if OmegaConf.is_missing(config, "crawl"):
+    if OmegaConf.select(config, "crawl") is None:
         raise UserError("crawl is missing; give crawl=FILE, or a folder or a glob of files")
     if config.engine not in ENGINES:
         raise UserError(f"engine={config.engine}: give one of {', '.join(ENGINES)}")
-    if config.engine == "spark" and config.data.kind == "captions":
-        raise UserError("engine=spark reads crawls only; give engine=local for data=captions")
-    if config.data.kind not in ("crawl", "captions"):
-        raise UserError(f"data.kind={config.data.kind}: give data=crawl or data=captions")
+    kind = config.data.kind
+    if kind not in KINDS:
+        raise UserError(f"data.kind={kind}: give one of {', '.join(KINDS)}")
+    if config.engine == "spark" and kind != "crawl":
+        raise UserError(f"engine=spark reads crawls only; give engine=local for data={kind}")
     if not OmegaConf.is_dict(config.spark):
         raise UserError(f"spark={config.spark}: give its keys, as in spark.storage=URL")
     if not (config.spark.config is None or OmegaConf.is_dict(config.spark.config)):
