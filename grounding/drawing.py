@@ -92,6 +92,22 @@ def contact_sheet(rows: Sequence[Image.Image]) -> Image.Image:
     return sheet
 
 
+def photo_sheet(photos: Sequence[tuple[Image.Image, str]], columns: int = 8) -> Image.Image:
+    """Draw small photos, each with its label, in lines on a white sheet."""
+    tiles = []
+    for photo, label in photos:
+        scale = min(TILE_HEIGHT / photo.height, TILE_HEIGHT / photo.width)
+        size = (max(1, round(scale * photo.width)), max(1, round(scale * photo.height)))
+        tiles.append(_tile(photo.resize(size), label))
+    across, down = TILE_HEIGHT + GAP, TILE_HEIGHT + LABEL_HEIGHT + GAP
+    lines = -(-len(tiles) // columns)
+    sheet = Image.new("RGB", (min(len(tiles), columns) * across, lines * down), "white")
+    for i, tile in enumerate(tiles):
+        line, column = divmod(i, columns)
+        sheet.paste(tile, (column * across + (across - tile.width) // 2, line * down + GAP // 2))
+    return sheet
+
+
 def _tile(picture: Image.Image, label: str) -> Image.Image:
     """Put a label, shortened to fit, under a picture."""
     width = max(picture.width, TILE_HEIGHT // 2)
