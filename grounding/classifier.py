@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -20,9 +18,11 @@ from torch.nn import functional
 from data_prep.errors import UserError
 from data_prep.images import open_image
 from data_prep.vocabulary import Vocabulary
+from grounding import model_folder
 from grounding.excitation import ExcitationBackprop, UnsupportedOperation
 from grounding.models import BUNDLED, load_model
 from grounding.preprocessing import Preprocessing, attention_size, scoring_size
+from grounding.priors import scores_and_priors
 from grounding.words import WordMatch, resolve
 
 SHORT_SIDE = 384  # pixels; of the photo as the classifier sees it
@@ -127,9 +127,50 @@ class TagClassifier:
         return cls(
             model.to(device),
             vocabulary,
-            _override(usual, preprocessing or {}),
+            model_folder.override(usual, preprocessing or {}),
             full_name,
             multi_label,
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> TagClassifier:
+        """Load what `save` wrote; nothing is downloaded.
+
+        `folder` is the model's, or the one above it, whose subfolder ``model`` it is.
+
+        Raises
+        ------
+        UserError
+            A file is missing or of a later format, or weights, vocabulary and backbone do not
+            match.
+        """
+        model, vocabulary, preprocessing, name, multi_label = model_folder.load(Path(folder))
+        return cls(model.to(device), vocabulary, preprocessing, name, multi_label)
+
+    def save(self, folder: str | Path, record: Mapping[str, Any]) -> None:
+        """Write weights.safetensors, vocabulary.json, training.json and, last, classifier.json.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if need be; a model in it is replaced.
+        record : mapping
+            How it was trained, for training.json: configuration, data, metrics.
+
+        Raises
+        ------
+        UserError
+            The model is not one that `grounding.heads.tag_net` rebuilds from its name, its
+            outputs are not the vocabulary's, or the folder cannot be written.
+        """
+        model_folder.save(
+            Path(folder),
+            self.model,
+            self.vocabulary,
+            self.preprocessing,
+            self.name,
+            self.multi_label,
+            record,
         )
 
     @property
@@ -197,7 +238,7 @@ class TagClassifier:
         matches = [resolve(word, self.vocabulary) for word in words]
         photo = image if isinstance(image, Image.Image) else open_image(image)
         began = time.perf_counter()
-        scores, priors = _scores_and_priors(self.logits(photo), matches, self.multi_label)
+        scores, priors = scores_and_priors(self.logits(photo), matches, self.multi_label)
         engine = self.engine(target, resolution)
         pixels = self.preprocess(photo, short_side).unsqueeze(0).to(self.device)
         asked = priors.argmax(1) if method == "wta" else priors  # the winner takes all there too
@@ -245,42 +286,6 @@ class TagClassifier:
 
     def _unsupported(self, error: UnsupportedOperation) -> UserError:
         return UserError(f"model {self.name}: {' '.join(str(error).split())}")
-
-
-def _override(usual: Preprocessing, fields: Mapping[str, Any]) -> Preprocessing:
-    if not isinstance(fields, Mapping):
-        raise UserError(f"preprocessing={fields}: give fields and values, as in {{white:255}}")
-    known = {each.name for each in dataclasses.fields(Preprocessing)}
-    values: dict[str, Any] = {}
-    for key, value in fields.items():
-        if key not in known:
-            raise UserError(f"preprocessing has no {key!r}; it has {', '.join(sorted(known))}")
-        several = key in ("mean", "std")
-        if several and (isinstance(value, str) or not isinstance(value, Sequence)):
-            raise UserError(f"preprocessing: {key}={value} is no list; give three numbers")
-        values[key] = tuple(value) if several else value
-        numbers = values[key] if several else (value,) if key in ("white", "size") else ()
-        kind, told = (int, "whole pixels") if key == "size" else (int | float, "finite numbers")
-        if not all(isinstance(number, kind) and math.isfinite(number) for number in numbers):
-            raise UserError(f"preprocessing: {key}={value} is unusable; give {told}")
-    return dataclasses.replace(usual, **values)
-
-
-def _scores_and_priors(
-    logits: Tensor, matches: Sequence[WordMatch], multi_label: bool
-) -> tuple[list[float], Tensor]:
-    """Probability of each word, and its prior over the classes (K, M), rows summing to 1."""
-    log_probabilities = (
-        functional.logsigmoid(logits) if multi_label else functional.log_softmax(logits, dim=0)
-    )
-    priors = logits.new_zeros(len(matches), len(logits))
-    scores = []
-    for prior, match in zip(priors, matches, strict=True):
-        classes = list(match.classes)
-        own = log_probabilities[classes]
-        prior[classes] = own.softmax(0)
-        scores.append(float((own.max() if multi_label else own.logsumexp(0)).exp().clamp(max=1)))
-    return scores, priors
 
 
 def _resize(grid: Tensor, height: int, width: int) -> np.ndarray:
