@@ -84,8 +84,10 @@ def run(config: DictConfig) -> None:
     try:
         for folder in (*SPLITS, PARTS):
             (out / folder).mkdir(exist_ok=True)
-        reports = _write(writer, tasks, int((splits != LEFT_OUT).sum()), processes)
+        reports, done = _write(writer, tasks, int((splits != LEFT_OUT).sum()), processes)
         metrics = merge(reports, vocabulary, out)
+        if metrics["samples"]["train"] > 0:
+            _contact_sheet(out).save(out / SHEET)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -97,11 +99,11 @@ def run(config: DictConfig) -> None:
         raise UserError(
             f"no photo of {len(rows):,} rows can be trained on; {out / REJECTS} tells why"
         )
-    _contact_sheet(out).save(out / SHEET)
     seconds = time.perf_counter() - began
     metrics |= {"left_out": left_out, "seconds": round(seconds, 3)}
     finish(out, metrics)
     _tell(metrics, out)
+    print(f"{done / seconds:,.0f} images/s; pictures: {out / SHEET}")
 
 
 def _recipe(config: DictConfig) -> Recipe:
@@ -152,8 +154,18 @@ def _locate(rows: pa.RecordBatch, images: Path, processes: int) -> tuple[pa.Reco
     return locate(rows, scans), TarPhotos(tuple(files))
 
 
-def _write(writer: ShardWriter, tasks: Iterator[Task], rows: int, processes: int) -> list[Report]:
-    """Write the shards that are not finished yet, and return the reports of all."""
+def _write(
+    writer: ShardWriter, tasks: Iterator[Task], rows: int, processes: int
+) -> tuple[list[Report], int]:
+    """Write the shards that are not finished yet.
+
+    Returns
+    -------
+    reports : list of Report
+        Of all shards.
+    done : int
+        Rows that were looked at; those of shards that were there already do not count.
+    """
     reports: list[Report] = []
 
     def unfinished() -> Iterator[Task]:
@@ -182,7 +194,7 @@ def _write(writer: ShardWriter, tasks: Iterator[Task], rows: int, processes: int
                 done += _rows([report])
                 rate = done / (time.perf_counter() - began)
                 bar.update(progress, completed=_rows(reports), rate=rate)
-    return reports
+    return reports, done
 
 
 def _rows(reports: list[Report]) -> int:
@@ -214,9 +226,7 @@ def _tell(metrics: dict[str, Any], out: Path) -> None:
     if samples["val"] == 0:
         print("no sample in val: raise val= to judge the training")
     counted = " + ".join(f"{samples[split]:,} {split}" for split in SPLITS)
-    rate = (sum(samples.values()) + rejected) / metrics["seconds"]
     print(f"{counted} samples in {shards:,} shards, {rejected:,} rejected: {out}")
-    print(f"{rate:,.0f} images/s; pictures: {out / SHEET}")
 
 
 def _check(config: DictConfig) -> None:
