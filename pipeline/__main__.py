@@ -7,6 +7,8 @@ import importlib
 import os
 import re
 import sys
+from importlib.resources import files
+from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException, OverrideParseException
@@ -41,9 +43,52 @@ def main() -> int:
 
 def _read_configs() -> list[DictConfig]:
     """Read the command line: one configuration, more with --multirun, none with --cfg."""
+    sys.argv[1:] = with_model_folders(sys.argv[1:])
     configs: list[DictConfig] = []
     hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")(configs.append)()
     return configs
+
+
+def with_model_folders(arguments: list[str]) -> list[str]:
+    """Turn model=DIR into what Hydra reads: model=folder model.folder=DIR.
+
+    A name of conf/model stays as it is. With --multirun, DIR may be several with commas between.
+
+    Raises
+    ------
+    UserError
+        DIR is no folder.
+    """
+    names = {path.name.removesuffix(".yaml") for path in (files("conf") / "model").iterdir()}
+    given: list[str] = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        value = re.sub(r"""^(["'])(.*)\1$""", r"\2", value)  # quoted for Hydra
+        choices = [value] if Path(value).exists() else value.split(",")
+        if key != "model" or names.issuperset(choices):
+            given.append(argument)
+            continue
+        for choice in choices:
+            if not choice or not (Path(choice).is_dir() or "${" in choice):
+                raise UserError(_no_model(choice, names))
+        given += ["model=folder", f"model.folder={','.join(map(_quoted, choices))}"]
+    return given
+
+
+def _quoted(text: str) -> str:
+    """Quote for Hydra, where a backslash counts only before a quote."""
+    doubled = re.sub(r'\\+(?="|$)', r"\g<0>\g<0>", text)
+    return '"' + doubled.replace('"', '\\"') + '"'
+
+
+def _no_model(choice: str, names: set[str]) -> str:
+    if Path(choice).is_file():
+        return f"model={choice}: a file; give a folder, or model.name=NET model.weights={choice}"
+    others = ", ".join(sorted(names - {"folder"}))
+    return (
+        f"model={choice}: no folder and none of conf/model: {others}; "
+        "give a folder of stage=train, or another net with model.name=resnet50"
+    )
 
 
 def _in_one_line(error: Exception) -> str:

@@ -21,7 +21,8 @@ from data_prep.images import list_images, open_image
 from grounding.classifier import Attention, Method, TagClassifier
 from grounding.drawing import contact_row, contact_sheet, overlay
 from grounding.words import caption_words, resolve
-from pipeline.stage import device, finish, is_finished, start, strings
+from pipeline.models import classifier
+from pipeline.stage import finish, is_finished, start, strings
 
 SHEET_PHOTOS = 40  # on the contact sheet; every photo has its own pictures besides
 LARGEST_SIDE = 4096  # pixels; more is a slip, and would fill the memory
@@ -58,12 +59,12 @@ def run(config: DictConfig) -> None:
         return
     began = time.perf_counter()
     paths = list_images(strings(config.image))
-    classifier = TagClassifier.pretrained(**config.model, device=device(config))
-    words = _words(config, classifier)
+    tagger = classifier(config)
+    words = _words(config, tagger)
     target = None if config.target is None else str(config.target)
-    classifier.engine(target, config.resolution)  # a net it cannot treat is told at once
+    tagger.engine(target, config.resolution)  # a net it cannot treat is told at once
     ask = partial(
-        classifier.attention,
+        tagger.attention,
         words=words,
         method=config.method,
         short_side=config.short_side,
@@ -156,24 +157,17 @@ def _check(config: DictConfig) -> None:
         raise UserError(f"short_side={config.short_side}: give {LARGEST_SIDE} pixels or fewer")
     if config.target is not None and config.resolution is not None:
         raise UserError("target= and resolution= both choose the layer; give one of them")
-    model = config.model
-    if not isinstance(model.name, str):
-        raise UserError(f"model.name={model.name}: give the name of a net, as in resnet50")
-    if not isinstance(model.weights, str | None):
-        raise UserError(f"model.weights={model.weights}: give a file of weights")
-    if not isinstance(model.multi_label, bool):
-        raise UserError(f"model.multi_label={model.multi_label}: give true or false")
 
 
-def _words(config: DictConfig, classifier: TagClassifier) -> list[str]:
+def _words(config: DictConfig, tagger: TagClassifier) -> list[str]:
     if (config.words is None) == (config.caption is None):
         raise UserError('give either words=[cat,espresso] or caption="A cat drinks espresso"')
     if config.caption is None:
         words = list(dict.fromkeys(strings(config.words)))
         for word in words:
-            resolve(word, classifier.vocabulary)
+            resolve(word, tagger.vocabulary)
     else:
-        words = caption_words(str(config.caption), classifier.vocabulary)
+        words = caption_words(str(config.caption), tagger.vocabulary)
     if not words:
         raise UserError("words= or caption= holds no word of the vocabulary; name what to look for")
     return words

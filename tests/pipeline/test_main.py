@@ -28,7 +28,10 @@ def pipeline(
         (["stage=attnd"], "'stage/attnd' Available options in 'stage': attend"),
         (["stage=attend", "imge=x"], "unknown config key imge; add --cfg job to see the keys"),
         (["stage=attend", "model.nme=x"], "unknown config key model.nme;"),
-        (["stage=attend", "model=none"], "Could not find 'model/none'"),
+        (
+            ["stage=attend", "model=none"],
+            "model=none: no folder and none of conf/model: effi",
+        ),
         (
             ["stage=attend", "caption=a cat, a dog"],
             "quote the value twice: 'caption=",

@@ -1,0 +1,29 @@
+"""The classifier that the configuration group `model` names."""
+
+from omegaconf import DictConfig, OmegaConf
+
+from data_prep.errors import UserError
+from grounding.classifier import TagClassifier
+from pipeline.stage import device
+
+
+def classifier(config: DictConfig) -> TagClassifier:
+    """Load it on the stage's device: from a folder of stage=train, or by its name.
+
+    Raises
+    ------
+    UserError
+        A key of the group is unusable; see `TagClassifier.load` and `TagClassifier.pretrained`.
+    """
+    model = config.model
+    if "name" not in model:  # conf/model/folder.yaml
+        if OmegaConf.is_missing(model, "folder"):
+            raise UserError("model.folder is missing; give model=DIR, as stage=train wrote it")
+        return TagClassifier.load(str(model.folder), device(config))
+    if not isinstance(model.name, str):
+        raise UserError(f"model.name={model.name}: give the name of a net, as in resnet50")
+    if not isinstance(model.weights, str | None):
+        raise UserError(f"model.weights={model.weights}: give a file of weights")
+    if not isinstance(model.multi_label, bool):
+        raise UserError(f"model.multi_label={model.multi_label}: give true or false")
+    return TagClassifier.pretrained(**model, device=device(config))
