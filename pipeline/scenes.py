@@ -33,11 +33,13 @@ from data_prep.scenes import (
 from pipeline.stage import finish, is_finished, start
 
 SHEET = "contact_sheet.png"
+ENTITY_FILES = {"Sentences": "txt", "Annotations": "xml", "images": "jpg"}
 WRITES = (
     *("crawl/part-00000.parquet", "images/scene-*.jpg", SHEET),
-    *("entities/Sentences/*.txt", "entities/Annotations/*.xml", "entities/images/*.jpg"),
+    *(f"entities/{kind}/*.{suffix}" for kind, suffix in ENTITY_FILES.items()),
     *("entities/val.txt", "entities/test.txt", "entities/UNRELATED_CAPTIONS"),
 )
+FOLDERS = ("crawl", "images", *(f"entities/{kind}" for kind in ENTITY_FILES))
 SHEET_SCENES = 48
 CHUNK = 16  # scenes that a process draws before it asks for more
 SCHEMA = pa.schema(
@@ -64,7 +66,7 @@ def run(config: DictConfig) -> None:
     if is_finished(config):
         return
     began = time.perf_counter()
-    out = start(config, [], WRITES, folders=("crawl", "images", "entities"))
+    out = start(config, [], WRITES, FOLDERS)
     rows, captioned = list(uploads(settings)), list(captioned_scenes(settings))
     pictures = {out / "images" / f"{row.image_id}.jpg": row.plan for row in rows}
     further = {out / "entities/images" / f"{one.image_id}.jpg": one.plan for one in captioned}

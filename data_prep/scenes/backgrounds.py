@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from data_prep.scenes.pen import Colour
 
 SUPERSAMPLING = 2
-CLUTTER = (14, 34)  # shapes over the setting
+CLUTTER = (10, 26)  # shapes over the setting
 MOTTLE = 20  # standard deviation of the brightness, in patches of a twelfth of a side
 
 

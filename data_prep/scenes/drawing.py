@@ -13,7 +13,8 @@ from data_prep.scenes.nouns import NOUNS
 from data_prep.scenes.pen import Pen
 from data_prep.scenes.plan import Plan, Thing
 
-GRAIN = 7  # standard deviation of the noise of a pixel
+GRAIN = 6  # standard deviation of the noise of a pixel
+VISIBLE = 64  # opacity from which a pixel is of a thing: half of a hairline
 JPEG_QUALITY = 90
 
 
@@ -43,7 +44,7 @@ def draw_scene(plan: Plan) -> Drawing:
         top = _inside(thing.y - sprite.height / 2, plan.height - sprite.height)
         image.paste(sprite, (left, top), sprite)
         under = owner[top : top + sprite.height, left : left + sprite.width]
-        under[np.asarray(sprite.getchannel("A")) >= 128] = number
+        under[np.asarray(sprite.getchannel("A")) >= VISIBLE] = number
     boxes = [_box(owner == number) for number in range(1, len(plan.things) + 1)]
     return Drawing(_with_grain(image, random), np.array(boxes, np.int64).reshape(-1, 4))
 

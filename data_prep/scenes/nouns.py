@@ -72,4 +72,4 @@ COLOURS = {
 }
 
 # Side of an object's square by the short side of the image: least and most.
-SIZES = {"small": (0.21, 0.27), "medium": (0.34, 0.44), "big": (0.54, 0.66)}
+SIZES = {"small": (0.26, 0.32), "medium": (0.4, 0.5), "big": (0.6, 0.7)}

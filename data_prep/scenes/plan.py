@@ -11,7 +11,7 @@ from data_prep.scenes.nouns import COLOURS, NOUNS, SIZES
 from data_prep.scenes.pen import Colour
 
 ASPECTS = ((4, 3), (3, 2), (1, 1), (16, 9), (3, 4), (2, 3))
-THINGS = (0.3, 0.35, 0.22, 0.13)  # share of scenes with 1, 2, 3, 4 things
+THINGS = (0.3, 0.37, 0.22, 0.11)  # share of scenes with 1, 2, 3, 4 things
 PAIRS = 0.25  # share of those with two or more that have two of the same
 MOST_OVERLAP = 0.04  # of two squares, by the smaller
 TRIES = 80
