@@ -49,7 +49,8 @@ def merge(reports: Sequence[Report], vocabulary: pa.Table, out: Path) -> dict[st
         counts = np.zeros(len(vocabulary), np.int64)
         for report in reports:
             if report.split == split:
-                counts[report.codes] += report.counts
+                codes = np.array(report.codes, np.int64)
+                counts[codes] += np.array(report.counts, np.int64)
         vocabulary = vocabulary.append_column(split, pa.array(counts))
     rejects = [reject for report in reports for reject in report.rejects]
     _write_table(vocabulary, out / VOCABULARY)

@@ -39,19 +39,19 @@ class Scan:
 def scan(path: Path) -> Scan:
     """List the photos in an uncompressed tar file; only headers are read."""
     rows: list[tuple[str, int, int]] = []
-    whole = True
+    whole = False
     try:
         length = path.stat().st_size
-        with tarfile.open(path, "r:") as tar:
-            while member := tar.next():
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            while (member := tar.next()) and member.offset_data + member.size <= length:
                 tar.members = []  # type: ignore[attr-defined]  # or all of them are kept
-                if member.offset_data + member.size > length:
-                    whole = False
-                    break
                 if member.isreg() and (photo := PHOTO.fullmatch(member.name)):
                     rows.append((photo[1], member.offset_data, member.size))
+            if member is None:  # tarfile takes a damaged header for the end
+                file.seek(tar.offset)
+                whole = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
     except (tarfile.TarError, OSError):
-        whole = False
+        pass
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
     arrays = [pa.array(c, field.type) for c, field in zip(columns, MEMBERS, strict=True)]
     return Scan(path, pa.record_batch(arrays, schema=MEMBERS), whole)

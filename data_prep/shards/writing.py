@@ -64,7 +64,7 @@ class Report:
         Photos that were taken over byte for byte.
     bytes_read : int
         Of the photos' files.
-    rejects : list of (image id, reason)
+    rejects : list of [image id, reason]
     codes, counts : list of int
         Samples with each tag that occurs.
     """
@@ -77,7 +77,7 @@ class Report:
     without_tags: int
     copied: int
     bytes_read: int
-    rejects: list[tuple[str, str]]
+    rejects: list[list[str]]
     codes: list[int]
     counts: list[int]
 
@@ -143,7 +143,7 @@ class ShardWriter:
         """
         path = self.out / task.file
         part = path.with_name(path.name + ".part")
-        rejects: list[tuple[str, str]] = []
+        rejects: list[list[str]] = []
         counts: Counter[int] = Counter()
         samples = without_tags = copied = bytes_read = 0
         with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -152,7 +152,7 @@ class ShardWriter:
                     content = self.photos.read(row)
                     jpeg, size = self.recipe.apply(content, str(row["image_id"]))
                 except UnusableImage as error:
-                    rejects.append((str(row["image_id"]), error.code))
+                    rejects.append([str(row["image_id"]), error.code])
                     continue
                 key = f"{task.number:06d}_{place:05d}"
                 _add(tar, f"{key}.jpg", jpeg)

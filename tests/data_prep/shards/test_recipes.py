@@ -20,7 +20,7 @@ TURNED = 6  # EXIF orientation: the top of the photo is on its right
 
 def encoded(image: Image.Image, form: str = "JPEG", **options: object) -> bytes:
     file = io.BytesIO()
-    image.save(file, form, **options)  # type: ignore[arg-type]
+    image.save(file, form, **options)
     return file.getvalue()
 
 
