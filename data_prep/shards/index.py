@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_prep.errors import UserError
@@ -55,19 +57,20 @@ class ShardIndex:
         part.replace(folder / INDEX)
 
     @classmethod
-    def load(cls, folder: Path) -> ShardIndex:
-        """Read `index.json`.
+    def load(cls, folder: str | Path) -> ShardIndex:
+        """Read `index.json` of a folder; a path or any fsspec URL.
 
         Raises
         ------
         UserError
             There is none, or it is damaged.
         """
-        path = folder / INDEX
+        path = f"{folder}/{INDEX}"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            with fsspec.open(path, "rb") as file:
+                content = json.load(file)
             splits = {name: tuple(Shard(**row) for row in content.pop(name)) for name in SPLITS}
-            return cls(**content, **splits)
+            return cls(**(content | splits))
         except FileNotFoundError:
             raise UserError(
                 f"{folder}: no shards there ({INDEX} is missing); make them with stage=shards"
@@ -81,8 +84,8 @@ def fingerprint(tags: list[str]) -> str:
     return hashlib.sha256("\n".join(tags).encode()).hexdigest()[:16]
 
 
-def read_tags(path: Path) -> list[str]:
-    """Read the tags of a `vocabulary.parquet`, in the order of their codes.
+def read_vocabulary(path: str | Path) -> pa.Table:
+    """Read a `vocabulary.parquet`, a path or any fsspec URL; `tag` is in the order of the codes.
 
     Raises
     ------
@@ -90,9 +93,12 @@ def read_tags(path: Path) -> list[str]:
         The file is missing or is no vocabulary.
     """
     try:
-        tags: list[str] = pq.read_table(path, columns=["tag"])["tag"].to_pylist()
-    except (OSError, ValueError, KeyError) as error:
+        with fsspec.open(path, "rb") as file:
+            table = pq.read_table(file)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: no vocabulary that can be read; give the one that stage=clean wrote"
         ) from error
-    return tags
+    if "tag" not in table.column_names:
+        raise UserError(f"{path}: no vocabulary, it has no column tag")
+    return table

@@ -72,6 +72,10 @@ class EpochPlan:
         lengths = (self.lane_length(lane) - step * self.share for lane in range(self.lanes))
         return sum(min(max(length, 0), self.share) for length in lengths)
 
+    def number(self, lane: int, position: int) -> int:
+        """Number in the epoch of a lane's sample: 0 … samples - 1, in the order of the batches."""
+        return position * self.lanes + lane
+
     def segments(self, lane: int, first: int = 0) -> Iterator[Segment]:
         """Give what a lane reads from its sample number `first` on, in order."""
         start, stop = self._bounds(lane)
@@ -114,5 +118,7 @@ class EpochPlan:
         return order
 
     def _bounds(self, lane: int) -> tuple[int, int]:
-        """Begin and end of a lane in the epoch's row of samples."""
-        return lane * self.samples // self.lanes, (lane + 1) * self.samples // self.lanes
+        """Begin and end of a lane in the epoch's row of samples; the first lanes are longer."""
+        length, longer = divmod(self.samples, self.lanes)
+        start = lane * length + min(lane, longer)
+        return start, start + length + (lane < longer)

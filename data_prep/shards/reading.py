@@ -17,9 +17,10 @@ from data_prep.shards.lanes import EpochPlan, Segment
 
 @dataclass(frozen=True)
 class Sample:
-    """A photo's file as bytes, and what is known of it (the content of its .json)."""
+    """A photo's file as bytes, what is known of it (the content of its .json), where it stood."""
 
-    key: str
+    file: str
+    place: int
     image: bytes
     record: dict[str, Any]
 
@@ -107,7 +108,7 @@ def _sample(file: str, place: int, grouped: dict[str, Any]) -> Sample | Lost:
         record = None
     if not isinstance(record, dict):
         return Lost(file, place, "its .json is damaged")
-    return Sample(grouped["__key__"], grouped["jpg"], record)
+    return Sample(file, place, grouped["jpg"], record)
 
 
 def _in_words(error: Exception) -> str:

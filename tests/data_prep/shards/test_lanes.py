@@ -60,6 +60,18 @@ def test_lanes_are_equally_long_and_fill_the_steps(plan: EpochPlan) -> None:
     assert sum(counts) == plan.samples
 
 
+@given(plans())
+def test_samples_are_numbered_in_the_order_of_the_batches(plan: EpochPlan) -> None:
+    numbers = [
+        plan.number(lane, position)
+        for step in range(plan.steps)
+        for position in range(step * plan.share, (step + 1) * plan.share)
+        for lane in range(plan.lanes)
+        if position < plan.lane_length(lane)
+    ]
+    assert numbers == list(range(plan.samples))
+
+
 @given(plans(), st.integers(0, 200))
 def test_a_lane_goes_on_where_it_was_left(plan: EpochPlan, first: int) -> None:
     for lane in range(plan.lanes):

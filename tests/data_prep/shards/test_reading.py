@@ -21,7 +21,7 @@ def test_a_segment_is_what_was_written(tmp_path: Path) -> None:
     assert ids(items) == ["3", "4", "5", "6"]
     sample = items[0]
     assert isinstance(sample, Sample)
-    assert (sample.key, sample.record["codes"]) == ("000000_00003", [0])
+    assert (sample.file, sample.place, sample.record["codes"]) == (file, 3, [0])
     with tarfile.open(file) as tar:
         member = tar.extractfile("000000_00003.jpg")
         assert member is not None

@@ -1,0 +1,1 @@
+"""Training of multi-label tag classifiers, on tensors."""

@@ -1,0 +1,63 @@
+"""How well a classifier in training names the tags of photos it was not trained on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from grounding.tag_metrics import tag_metrics
+from grounding.training.batch import Source
+from grounding.training.processes import Processes
+
+MOST_SCORES = 100_000_000  # photos × tags that are ranked; more would fill the memory
+
+
+class Evaluation:
+    """Measures a model on the photos of a source.
+
+    Of a split with more than `MOST_SCORES` scores the first photos are taken.
+
+    Attributes
+    ----------
+    ap : ndarray (V,) or None
+        Average precision per tag of the last measurement, in the first process.
+
+    Parameters
+    ----------
+    source : Source
+    processes : Processes
+    """
+
+    def __init__(self, source: Source, processes: Processes) -> None:
+        self._source, self._processes = source, processes
+        self.ap: np.ndarray | None = None
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        """Give the metrics of `tag_metrics` but `ap`; empty in all processes but the first."""
+        model.eval()
+        scores, targets = [], []
+        left = MOST_SCORES
+        for batch in self._source.batches(0, 0):
+            if left <= 0:
+                break
+            scores += [model(each).float().cpu().numpy() for each in batch.inputs]
+            targets.append(batch.targets.cpu().numpy())
+            left -= batch.total * batch.targets.shape[1]
+        parts = self._processes.gather((np.concatenate(scores), np.concatenate(targets)))
+        if not self._processes.is_first:
+            return {}
+        every_score, every_target = (np.concatenate(each) for each in zip(*parts, strict=True))
+        if not can_be_measured(every_target):
+            return {}
+        metrics: dict[str, Any] = tag_metrics(every_score, every_target)
+        self.ap = metrics.pop("ap")
+        return metrics
+
+
+def can_be_measured(targets: np.ndarray) -> bool:
+    """Tell whether any tag has a photo with it and one without it, of targets (N, V)."""
+    return bool(((targets == 1).any(0) & (targets == 0).any(0)).any())

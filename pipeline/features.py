@@ -1,0 +1,201 @@
+"""Pooled features of photos, computed once and kept on the disk while a head is trained on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from grounding.heads import head_of, pooled_features
+from grounding.training.batch import Batch
+from grounding.training.processes import Processes
+from pipeline.loading import ShardSource
+
+SAVE_SECONDS = 60.0  # of computing that a killed run may lose
+ROWS = 4096  # features that are read at a time for their mean
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of the samples of a split that could be read.
+
+    Attributes
+    ----------
+    values : ndarray (S, F) float32
+        A row for every sample of the split, also for those that could not be read.
+    rows : ndarray (N,) int64
+        Rows of those that could, ascending.
+    pairs : ndarray (P, 3) int32
+        Row, code and 1 (has the tag) or -1 (unknown); rows ascending.
+    """
+
+    values: np.ndarray
+    rows: np.ndarray
+    pairs: np.ndarray
+
+    def mean_and_std(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (F,) of each feature, float32; 1 where one never varies."""
+        total = np.zeros((2, self.values.shape[1]))
+        for start in range(0, len(self.rows), ROWS):
+            some = self.values[self.rows[start : start + ROWS]].astype(np.float64)
+            total += some.sum(0), (some**2).sum(0)
+        mean, square = total / max(len(self.rows), 1)
+        std = np.sqrt(np.maximum(square - mean**2, 0))
+        std[std < 1e-6] = 1.0
+        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+
+def compute_features(
+    model: nn.Module,
+    source: ShardSource,
+    path: Path,
+    processes: Processes,
+    follow: Callable[[int], None],
+    stop: Callable[[], bool],
+) -> Features:
+    """Compute the features of a source's samples, or what is left of them.
+
+    Parameters
+    ----------
+    model : nn.Module
+        See `grounding.heads.tag_net`; in eval mode.
+    source : ShardSource
+        Of this process, unshuffled.
+    path : Path
+        File of the features, .npy; what each process has done stands beside it.
+    follow, stop : callable
+        The first is called with every number of photos done; the second tells whether somebody
+        wants to stop.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Somebody wanted to stop; what was done is kept.
+    """
+    shape = (source.samples, head_of(model)[1].in_features)
+    if processes.is_first and not path.is_file():
+        np.lib.format.open_memmap(path, "w+", np.float32, shape).flush()
+    processes.wait()
+    values = np.lib.format.open_memmap(path, "r+")
+    part = path.with_name(f"{path.stem}-{processes.rank}-of-{processes.world}.npz")
+    steps, pairs = _read_part(part)
+    saved = time.monotonic()
+    for step, batch in enumerate(source.batches(0, steps), steps + 1):
+        numbers = batch.numbers.numpy()
+        with torch.no_grad():
+            found = [pooled_features(model, each).float().cpu().numpy() for each in batch.inputs]
+        values[numbers] = np.concatenate(found)
+        pairs.append(_pairs(batch, numbers))
+        follow(len(numbers))
+        if stop() or time.monotonic() - saved > SAVE_SECONDS or step == source.steps:
+            values.flush()
+            _save_part(part, step, pairs)
+            saved = time.monotonic()
+        if stop():
+            raise KeyboardInterrupt
+    processes.wait()
+    parts = path.parent.glob(f"{path.stem}-*-of-{processes.world}.npz")
+    every = np.concatenate([each for part in parts for each in _read_part(part)[1]])
+    every = every[np.lexsort((every[:, 1], every[:, 0]))]
+    return Features(values, np.unique(every[:, 0]).astype(np.int64), every)
+
+
+def _read_part(path: Path) -> tuple[int, list[np.ndarray]]:
+    """Steps that a process has done, and the tags of their photos."""
+    if not path.is_file():
+        return 0, [np.zeros((0, 3), np.int32)]
+    with np.load(path) as content:
+        return int(content["steps"]), [content["pairs"]]
+
+
+def _save_part(path: Path, steps: int, pairs: list[np.ndarray]) -> None:
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        np.savez(file, steps=steps, pairs=np.concatenate(pairs))
+    part.replace(path)
+
+
+def _pairs(batch: Batch, numbers: np.ndarray) -> np.ndarray:
+    rows, codes = batch.targets.nonzero(as_tuple=True)
+    values = batch.targets[rows, codes].cpu().numpy()
+    return np.column_stack([numbers[rows.cpu().numpy()], codes.cpu().numpy(), values]).astype("i4")
+
+
+class FeatureSource:
+    """The batches of one process from features; a `grounding.training.batch.Source`.
+
+    Parameters
+    ----------
+    features : Features
+    tags : int
+        Size of the vocabulary.
+    batch : int
+        Samples of a global batch.
+    seed : int or None
+        Of the order; None: that of the rows.
+    processes : Processes
+    """
+
+    def __init__(
+        self, features: Features, tags: int, batch: int, seed: int | None, processes: Processes
+    ) -> None:
+        self._features, self._tags, self._batch = features, tags, batch
+        self._seed, self._processes = seed, processes
+        rows = features.pairs[:, 0]
+        self._begins = np.searchsorted(rows, features.rows)
+        self._ends = np.searchsorted(rows, features.rows, side="right")
+
+    @property
+    def steps(self) -> int:
+        return -(-len(self._features.rows) // self._batch)
+
+    def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        count = len(self._features.rows)
+        order = np.arange(count)
+        if self._seed is not None:
+            order = np.random.default_rng([self._seed, epoch]).permutation(count)
+        for step in range(first_step, self.steps):
+            chosen = order[step * self._batch : (step + 1) * self._batch]
+            own = chosen[self._processes.rank :: self._processes.world]
+            values = torch.from_numpy(self._features.values[self._features.rows[own]])
+            inputs = values.to(self._processes.device)
+            yield Batch([inputs], self._targets(own), torch.from_numpy(own), len(chosen))
+
+    def _targets(self, chosen: np.ndarray) -> Tensor:
+        targets = np.zeros((len(chosen), self._tags), np.int8)
+        for target, begin, end in zip(
+            targets, self._begins[chosen], self._ends[chosen], strict=True
+        ):
+            _, codes, values = self._features.pairs[begin:end].T
+            target[codes] = values
+        return torch.from_numpy(targets).to(self._processes.device)
+
+
+class StandardisedHead(nn.Module):
+    """A linear head on features brought to mean 0 and standard deviation 1.
+
+    Features of a pooled ReLU layer differ in scale by orders of magnitude; on the standardised
+    ones one learning rate fits all. The result is a plain linear layer: see `folded`.
+    """
+
+    def __init__(self, head: nn.Linear, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.head = head
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.head((features - self.mean) / self.std)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight (V, F) and bias (V,) of the same head on the features as they are."""
+        weight = self.head.weight.detach().double() / self.std.double()
+        bias = self.head.bias.detach().double() - weight @ self.mean.double()
+        return weight.float(), bias.float()

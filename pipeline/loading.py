@@ -1,0 +1,261 @@
+"""Batches of photos and tags from shards, for one process of a run."""
+
+from __future__ import annotations
+
+import io
+import signal
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from data_prep.errors import UserError
+from data_prep.images import MAX_PIXELS, read_lazily
+from data_prep.shards.lanes import EpochPlan
+from data_prep.shards.reading import Lost, Sample, read_lane
+from grounding.preprocessing import Preprocessing
+from grounding.training.batch import Batch
+from grounding.training.processes import Processes
+from grounding.views import View
+
+
+class Part(NamedTuple):
+    """Photos of one size: their numbers in the epoch, pixels, and (row, code) of their tags."""
+
+    numbers: Tensor  # (n,) int64
+    pixels: Tensor  # (n, 3, h, w) uint8
+    codes: Tensor  # (tags, 2) int64
+    unknown: Tensor  # (tags, 2) int64
+
+
+class Chunk(NamedTuple):
+    """What one worker reads for one step."""
+
+    parts: list[Part]
+    lost: list[Lost]
+
+
+class ShardDataset(IterableDataset[Chunk]):
+    """The chunks of one worker for an epoch, one a step.
+
+    Parameters
+    ----------
+    plan : EpochPlan
+    files : list of str
+        The shards.
+    tags : int
+        Size of the vocabulary.
+    view : View
+    lanes : sequence of int
+        Of this process; its workers share them.
+    seed : sequence of int
+        Of crops and flips.
+    first_step : int
+    """
+
+    def __init__(
+        self,
+        plan: EpochPlan,
+        files: list[str],
+        tags: int,
+        view: View,
+        lanes: Sequence[int],
+        seed: Sequence[int],
+        first_step: int = 0,
+    ) -> None:
+        self._plan, self._files, self._tags, self._view = plan, files, tags, view
+        self._lanes, self._seed, self._first = lanes, seed, first_step
+
+    def __iter__(self) -> Iterator[Chunk]:
+        worker = get_worker_info()
+        part, parts = (worker.id, worker.num_workers) if worker else (0, 1)
+        first = self._first * self._plan.share
+        lanes = {
+            lane: read_lane(self._plan, self._files, lane, first)
+            for lane in self._lanes[part::parts]
+        }
+        for step in range(self._first, self._plan.steps):
+            yield self._chunk(step, lanes)
+
+    def _chunk(self, step: int, lanes: dict[int, Iterator[Sample | Lost]]) -> Chunk:
+        photos: list[tuple[int, Tensor, Sample]] = []
+        lost: list[Lost] = []
+        for position in range(step * self._plan.share, (step + 1) * self._plan.share):
+            for lane, samples in lanes.items():
+                sample = next(samples, None)
+                number = self._plan.number(lane, position)
+                if isinstance(sample, Sample):
+                    try:
+                        photos.append((number, self._pixels(sample, number), sample))
+                    except UserError as error:
+                        lost.append(Lost(sample.file, sample.place, str(error)))
+                elif sample is not None:
+                    lost.append(sample)
+        return Chunk(_parts(photos), lost)
+
+    def _pixels(self, sample: Sample, number: int) -> Tensor:
+        """Check a sample and give its photo's pixels; UserError says what is wrong with it."""
+        for key in ("codes", "unknown"):
+            codes = sample.record.get(key, [])
+            if not isinstance(codes, list) or not all(
+                isinstance(code, int) and 0 <= code < self._tags for code in codes
+            ):
+                raise UserError(f"its {key} are not of a vocabulary of {self._tags} tags")
+        if not sample.record.get("codes"):
+            raise UserError("it has no tags")
+        with read_lazily(io.BytesIO(sample.image), "its photo", MAX_PIXELS) as image:
+            image.load()
+        if self._view.varies:
+            seed = np.random.SeedSequence([*self._seed, number]).generate_state(1)
+            torch.manual_seed(int(seed[0]))
+        return self._view(image)
+
+
+def _parts(photos: list[tuple[int, Tensor, Sample]]) -> list[Part]:
+    """Stack photos of equal size."""
+
+    def shape(photo: tuple[int, Tensor, Sample]) -> tuple[int, ...]:
+        return tuple(photo[1].shape)
+
+    parts = []
+    for _, group in groupby(sorted(photos, key=shape), key=shape):
+        numbers, pixels, samples = zip(*group, strict=True)
+        parts.append(
+            Part(
+                torch.tensor(numbers),
+                torch.stack(pixels),
+                _pairs(samples, "codes"),
+                _pairs(samples, "unknown"),
+            )
+        )
+    return parts
+
+
+def _pairs(samples: Sequence[Sample], key: str) -> Tensor:
+    pairs = [(row, code) for row, one in enumerate(samples) for code in one.record.get(key, [])]
+    return torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
+
+
+class ShardSource:
+    """The batches of one process from shards; a `grounding.training.batch.Source`.
+
+    The batches do not depend on the number of workers, and together with those of the other
+    processes they are those of one process alone.
+
+    Parameters
+    ----------
+    sizes, files
+        Samples and path of every shard.
+    tags : int
+        Size of the vocabulary.
+    view : View
+    batch, lanes, block : int
+        See `EpochPlan`.
+    seed : int or None
+        None: in the order of the disk, as for evaluation.
+    processes : Processes
+    workers : int
+        Worker processes that read and decode; 0: this one does.
+    rejects : set of Lost
+        Takes in what could not be used.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        files: list[str],
+        tags: int,
+        view: View,
+        *,
+        batch: int,
+        lanes: int,
+        block: int,
+        seed: int | None,
+        processes: Processes,
+        workers: int,
+        rejects: set[Lost],
+    ) -> None:
+        self._sizes, self._files, self._tags, self._view = tuple(sizes), files, tags, view
+        self._batch, self._lanes, self._block, self._seed = batch, lanes, block, seed
+        self._processes, self._rejects = processes, rejects
+        self._own = range(lanes)[processes.rank :: processes.world]
+        self._workers = min(workers, len(self._own))
+
+    @property
+    def steps(self) -> int:
+        return self._plan(0).steps
+
+    @property
+    def samples(self) -> int:
+        return sum(self._sizes)
+
+    def _plan(self, epoch: int) -> EpochPlan:
+        seed = None if self._seed is None else (self._seed, epoch)
+        return EpochPlan(self._sizes, self._batch, self._lanes, seed, self._block)
+
+    def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        plan = self._plan(epoch)
+        device = self._processes.device
+        seed = (self._seed or 0, epoch)
+        dataset = ShardDataset(
+            plan, self._files, self._tags, self._view, self._own, seed, first_step
+        )
+        loader = iter(
+            DataLoader(
+                dataset,
+                batch_size=None,
+                num_workers=self._workers,
+                pin_memory=device.type == "cuda",
+                worker_init_fn=_quiet,
+                prefetch_factor=4 if self._workers else None,
+            )
+        )
+        for step in range(first_step, plan.steps):
+            chunks = [next(loader) for _ in range(max(self._workers, 1))]
+            for chunk in chunks:
+                self._rejects.update(chunk.lost)
+            yield self._to_batch([part for chunk in chunks for part in chunk.parts], plan, step)
+
+    def _to_batch(self, parts: list[Part], plan: EpochPlan, step: int) -> Batch:
+        inputs, targets, numbers = [], [], []
+        parts = sorted(parts, key=lambda part: tuple(part.pixels.shape[1:]))
+        for _, group in groupby(parts, key=lambda part: tuple(part.pixels.shape[1:])):
+            same = list(group)
+            own = torch.cat([part.numbers for part in same])
+            order = own.argsort()
+            place = order.to(self._processes.device)
+            pixels = torch.cat([self._move(part.pixels) for part in same])[place]
+            inputs.append(self._view.preprocessing.normalise(pixels))
+            targets.append(torch.cat([self._targets(part) for part in same])[place])
+            numbers.append(own[order])
+        if not inputs:
+            inputs, targets, numbers = self._nothing(self._view.preprocessing)
+        return Batch(inputs, torch.cat(targets), torch.cat(numbers), plan.step_samples(step))
+
+    def _nothing(
+        self, preprocessing: Preprocessing
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        side, device = preprocessing.size, self._processes.device
+        empty = torch.zeros(0, 3, side, side, device=device)
+        none = torch.zeros(0, self._tags, dtype=torch.int8, device=device)
+        return [empty], [none], [torch.zeros(0, dtype=torch.int64)]
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._processes.device, non_blocking=True)
+
+    def _targets(self, part: Part) -> Tensor:
+        targets = torch.zeros(
+            len(part.numbers), self._tags, dtype=torch.int8, device=self._processes.device
+        )
+        for pairs, value in ((self._move(part.unknown), -1), (self._move(part.codes), 1)):
+            targets[pairs[:, 0], pairs[:, 1]] = value
+        return targets
+
+
+def _quiet(_: int) -> None:
+    """Leave Ctrl-C to the process that the workers work for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,104 @@
+"""What a person sees of a training run: progress, a line an epoch, TensorBoard, curves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from grounding.training.checkpoint import Progress as TrainProgress
+
+SHOWN = {"map_macro": "mAP", "map_micro": "micro", "precision_at_5": "P@5"}
+
+
+class TrainReporter:
+    """Shows a training run as it goes; a `grounding.training.loop.Reporter`.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the TensorBoard logs.
+    epochs, steps : int
+        Most epochs, and steps of one.
+    done : int
+        Steps done before this session; later ones in the logs are superseded.
+    """
+
+    def __init__(self, folder: Path, epochs: int, steps: int, done: int) -> None:
+        console = Console(stderr=True)
+        self._epochs, self._steps = epochs, steps
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} steps  {task.fields[news]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID = self._bar.add_task("Training", total=epochs * steps, news="")
+        self._logs = SummaryWriter(str(folder), purge_step=done)
+        self._photos, self._since = 0, time.monotonic()
+
+    def __enter__(self) -> TrainReporter:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+        self._logs.close()
+
+    def steps(
+        self, progress: TrainProgress, steps: int, loss: float, lr: float, photos: int
+    ) -> None:
+        done = progress.epoch * self._steps + progress.step
+        self._photos += photos
+        rate = self._photos / max(time.monotonic() - self._since, 1e-9)
+        self._logs.add_scalar("train/loss", loss, done)
+        self._logs.add_scalar("train/lr", lr, done)
+        self._logs.add_scalar("train/images_per_second", rate, done)
+        news = f"loss {loss:.4g}  {rate:,.0f} images/s"
+        self._bar.update(self._task, completed=done, news=news)
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        measured = {key: value for key, value in row.items() if key not in ("epoch", "loss")}
+        for key, value in {"loss": row["loss"], **measured}.items():
+            self._logs.add_scalar(f"epoch/{key}", value, row["epoch"])
+        shown = [f"{name} {row[key]:.4f}" for key, name in SHOWN.items() if key in row]
+        rate = self._photos / max(time.monotonic() - self._since, 1e-9)
+        numbers = ", ".join([f"loss {row['loss']:.4f}", *shown, f"{rate:,.0f} images/s"])
+        print(f"epoch {row['epoch']}/{self._epochs}: {numbers}", flush=True)
+        self._photos, self._since = 0, time.monotonic()
+
+
+def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw loss and validation metrics over the epochs, as a PNG."""
+    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    left.plot([row["epoch"] for row in history], [row["loss"] for row in history], ".-")
+    left.set(xlabel="epoch", ylabel="training loss per photo", title="Training")
+    left.set_ylim(bottom=0)
+    measured = [row for row in history if "map_macro" in row]
+    for key, label in {"map_macro": "mAP, mean over tags", "map_micro": "mAP, all pairs"}.items():
+        right.plot([r["epoch"] for r in measured], [r[key] for r in measured], ".-", label=label)
+    for key, label in {"precision_at_1": "P@1", "precision_at_5": "P@5"}.items():
+        right.plot([r["epoch"] for r in measured], [r[key] for r in measured], ":", label=label)
+    right.set(xlabel="epoch", title="Validation", ylim=(0, 1))
+    if measured:
+        right.legend(frameon=False, loc="lower right")
+    else:
+        right.text(0.5, 0.5, "no validation photos", ha="center", va="center")
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(color="#e3e3e3", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path)

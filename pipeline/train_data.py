@@ -1,0 +1,184 @@
+"""The photos of a training run: shards that fit their vocabulary, and who reads them how."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from data_prep.errors import UserError
+from data_prep.shards.index import VOCABULARY, ShardIndex, fingerprint, read_vocabulary
+from data_prep.shards.reading import Lost
+from grounding.training.processes import Processes
+from grounding.training.settings import TrainSettings
+from grounding.views import View
+from pipeline.features import Features, compute_features
+from pipeline.loading import ShardSource
+
+MOST_WORKERS = 8  # of a process, unless train.workers says so
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How photos are read: the keys of `train` that are not of `TrainSettings`.
+
+    Attributes
+    ----------
+    view, scale, flip
+        See `grounding.views.View`; of training photos.
+    lanes, block : int
+        See `data_prep.shards.lanes`.
+    workers : int, optional
+        Reading processes of each process; None: one core fewer than there are, at most 8.
+
+    Raises
+    ------
+    UserError
+        A value is unusable.
+    """
+
+    view: str
+    scale: tuple[float, ...]
+    flip: bool
+    lanes: int
+    block: int
+    workers: int | None
+
+    def __post_init__(self) -> None:
+        for key, least in {"lanes": 1, "block": 1, "workers": 0}.items():
+            value = getattr(self, key)
+            if key == "workers" and value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UserError(f"train.{key}={value}: give a whole number, {least} or more")
+        if not isinstance(self.flip, bool):
+            raise UserError(f"train.flip={self.flip}: give true or false")
+
+
+@dataclass(frozen=True)
+class TrainData:
+    """Shards, and this process among those that read them.
+
+    Attributes
+    ----------
+    folder : str
+        Of the shards; path or URL.
+    index : ShardIndex
+    tags : list of str
+        The vocabulary.
+    counts : Tensor (V,) int64
+        Training photos with each tag.
+    settings, reading, here
+    rejects : set of Lost
+        Samples that could not be used, so far.
+    """
+
+    folder: str
+    index: ShardIndex
+    tags: list[str]
+    counts: Tensor
+    settings: TrainSettings
+    reading: Reading
+    here: Processes
+    rejects: set[Lost] = field(default_factory=set)
+
+    @classmethod
+    def open(
+        cls,
+        folder: str,
+        vocabulary: str,
+        settings: TrainSettings,
+        reading: Reading,
+        here: Processes,
+    ) -> TrainData:
+        """Read the index and the vocabulary.
+
+        Raises
+        ------
+        UserError
+            There are no shards, the vocabulary is not theirs, or lanes, batch and processes do
+            not go together.
+        """
+        index = ShardIndex.load(folder)
+        own = f"{folder}/{VOCABULARY}"
+        table = read_vocabulary(own)
+        for path in (own, vocabulary):
+            tags = read_vocabulary(path)["tag"].to_pylist()
+            if fingerprint(tags) != index.vocabulary:
+                raise UserError(
+                    f"{path}: is not the vocabulary of the shards in {folder} ({len(tags)} tags, "
+                    f"theirs has {index.tags}); give vocabulary={own}, or make the shards anew"
+                )
+        if index.samples("train") == 0:
+            raise UserError(f"{folder}: no training photos in the shards; make them anew")
+        _check_lanes(settings, reading, here)
+        return cls(folder, index, tags, _counts(table, own), settings, reading, here)
+
+    def source(self, split: str, view: View, *, shuffle: bool) -> ShardSource:
+        """Give the photos of a split to this process."""
+        shards = getattr(self.index, split)
+        return ShardSource(
+            [shard.samples for shard in shards],
+            [f"{self.folder}/{shard.file}" for shard in shards],
+            len(self.tags),
+            view,
+            batch=self.settings.batch,
+            lanes=self.reading.lanes,
+            block=self.reading.block,
+            seed=self.settings.seed if shuffle else None,
+            processes=self.here,
+            workers=self._workers(),
+            rejects=self.rejects,
+        )
+
+    def features(
+        self, model: nn.Module, view: View, split: str, path: Path, stop: Callable[[], bool]
+    ) -> Features:
+        """Compute the features of a split, with progress."""
+        source = self.source(split, view, shuffle=False)
+        console = Console(stderr=True)
+        hidden = not (console.is_terminal and self.here.is_first)
+        with Progress(
+            TextColumn(f"Features of the {split} photos"),
+            BarColumn(),
+            TextColumn("{task.completed:,} of {task.total:,}  {task.speed:,.0f} images/s"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=hidden,
+        ) as bar:
+            task = bar.add_task("", total=source.samples // self.here.world)
+            return compute_features(
+                model, source, path, self.here, lambda count: bar.advance(task, count), stop
+            )
+
+    def _workers(self) -> int:
+        if self.reading.workers is not None:
+            return self.reading.workers
+        cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        return min(MOST_WORKERS, max(1, cores - 1))
+
+
+def _counts(vocabulary: pa.Table, path: str) -> Tensor:
+    if "train" not in vocabulary.column_names:
+        raise UserError(f"{path}: has no column train; make the shards anew: stage=shards")
+    return torch.tensor(vocabulary["train"].to_pylist(), dtype=torch.int64)
+
+
+def _check_lanes(settings: TrainSettings, reading: Reading, here: Processes) -> None:
+    if settings.batch % reading.lanes:
+        raise UserError(
+            f"train.lanes={reading.lanes}: does not divide train.batch={settings.batch}"
+        )
+    if reading.lanes % here.world:
+        raise UserError(
+            f"train.lanes={reading.lanes}: {here.world} processes cannot share them evenly; give "
+            f"a multiple of {here.world} that divides train.batch={settings.batch}"
+        )
