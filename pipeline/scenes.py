@@ -3,11 +3,8 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, fields
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
+from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
@@ -26,10 +24,11 @@ from data_prep.scenes import (
     SceneSettings,
     Upload,
     captioned_scenes,
-    save_scene,
+    save_scenes,
     uploads,
     write_entities,
 )
+from data_prep.shards.workers import run_tasks
 from pipeline.stage import finish, is_finished, start
 
 SHEET = "contact_sheet.png"
@@ -41,7 +40,7 @@ WRITES = (
 )
 FOLDERS = ("crawl", "images", *(f"entities/{kind}" for kind in ENTITY_FILES))
 SHEET_SCENES = 48
-CHUNK = 16  # scenes that a process draws before it asks for more
+CHUNK = 16  # scenes that a process draws at a time
 SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
@@ -87,24 +86,19 @@ def _draw(plans: dict[Path, Plan], processes: int) -> list[np.ndarray]:
     """Draw each plan into its file; return the boxes of each, in order."""
     for folder in {path.parent for path in plans}:
         folder.mkdir(parents=True, exist_ok=True)
+    paths = list(plans)
+    tasks = [
+        {path: plans[path] for path in paths[first : first + CHUNK]}
+        for first in range(0, len(paths), CHUNK)
+    ]
+    boxes: dict[Path, np.ndarray] = {}
     console = Console(stderr=True)
-    with (
-        _mapper(min(processes, -(-len(plans) // CHUNK))) as run_all,
-        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
-    ):
-        drawn = run_all(save_scene, plans.values(), plans.keys())
-        return list(progress.track(drawn, total=len(plans), description="Scenes"))
-
-
-@contextmanager
-def _mapper(processes: int) -> Iterator[Any]:
-    """Give a `map` that works in so many processes; one is this process itself."""
-    if processes == 1:
-        yield map
-        return
-    # Spawned: a fork of a process with threads (Arrow's, for one) may hang.
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        yield lambda *arguments: pool.map(*arguments, chunksize=CHUNK)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("Scenes", total=len(paths))
+        for drawn in run_tasks(save_scenes, tasks, min(processes, len(tasks))):
+            boxes |= drawn
+            progress.advance(bar, len(drawn))
+    return [boxes[path] for path in paths]
 
 
 def _write_crawl(folder: Path, rows: Sequence[Upload]) -> None:
@@ -119,7 +113,7 @@ def _write_crawl(folder: Path, rows: Sequence[Upload]) -> None:
     pq.write_table(pa.Table.from_arrays(columns, schema=SCHEMA), folder / "part-00000.parquet")
 
 
-def _contact_sheet(paths: Sequence[Path], rows: Sequence[Upload]) -> Any:
+def _contact_sheet(paths: Sequence[Path], rows: Sequence[Upload]) -> Image.Image:
     from grounding.drawing import photo_sheet  # loads slowly
 
     shown = zip(paths[:SHEET_SCENES], rows[:SHEET_SCENES], strict=True)

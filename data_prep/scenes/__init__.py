@@ -1,7 +1,7 @@
 """Drawn scenes: pictures, a stock-like crawl of them, and captions with boxes."""
 
 from data_prep.scenes.crawl import Upload, uploads
-from data_prep.scenes.drawing import draw_scene, save_scene
+from data_prep.scenes.drawing import draw_scene, save_scenes
 from data_prep.scenes.entities import Captioned, captioned_scenes, write_entities
 from data_prep.scenes.plan import Plan
 from data_prep.scenes.settings import SceneSettings
@@ -13,7 +13,7 @@ __all__ = [
     "Upload",
     "captioned_scenes",
     "draw_scene",
-    "save_scene",
+    "save_scenes",
     "uploads",
     "write_entities",
 ]

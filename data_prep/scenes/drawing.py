@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,11 +50,13 @@ def draw_scene(plan: Plan) -> Drawing:
     return Drawing(_with_grain(image, random), np.array(boxes, np.int64).reshape(-1, 4))
 
 
-def save_scene(plan: Plan, path: Path) -> np.ndarray:
-    """Draw a scene into a JPEG file and return its boxes as `Drawing` has them."""
-    drawing = draw_scene(plan)
-    drawing.image.save(path, quality=JPEG_QUALITY)
-    return drawing.boxes
+def save_scenes(plans: Mapping[Path, Plan]) -> dict[Path, np.ndarray]:
+    """Draw each scene into its JPEG file and return its boxes, as `Drawing` has them."""
+    boxes = {}
+    for path, plan in plans.items():
+        image, boxes[path] = draw_scene(plan)
+        image.save(path, format="JPEG", quality=JPEG_QUALITY)
+    return boxes
 
 
 def _sprite(thing: Thing) -> Image.Image:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from data_prep.scenes import draw_scene
 from data_prep.scenes.backgrounds import SETTINGS, paint_background
-from data_prep.scenes.drawing import save_scene
+from data_prep.scenes.drawing import save_scenes
 from data_prep.scenes.nouns import COLOURS, NOUNS, SIZES
 from data_prep.scenes.pen import SUPERSAMPLING, Colour, Pen, ring, star
 from data_prep.scenes.plan import ASPECTS, plan_scene, vary
@@ -87,9 +87,10 @@ def test_scenes_differ_in_everything() -> None:
 def test_the_same_plan_gives_the_same_file(tmp_path: Path) -> None:
     plan = plan_scene(200, (5, 9))
     one, two, other = (tmp_path / f"{name}.jpg" for name in ("one", "two", "other"))
-    boxes = save_scene(plan, one)
-    assert (save_scene(plan_scene(200, (5, 9)), two) == boxes).all()
-    save_scene(plan_scene(200, (5, 10)), other)
+    boxes = save_scenes({one: plan, two: plan_scene(200, (5, 9)), other: plan_scene(200, (5, 10))})
+    assert list(boxes) == [one, two, other]
+    assert (boxes[one] == boxes[two]).all()
+    assert (boxes[one] == draw_scene(plan).boxes).all()
     assert one.read_bytes() == two.read_bytes() != other.read_bytes()
     with Image.open(one) as image:
         assert image.size == (plan.width, plan.height)
