@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from grounding.drawing import COLOURS, contact_row, contact_sheet, overlay
+from grounding.drawing import COLOURS, contact_row, contact_sheet, overlay, photo_sheet
 
 COFFEE = Image.fromarray(data.coffee())  # 600×400
 
@@ -73,3 +73,25 @@ def test_contact_sheet_holds_its_rows() -> None:
     counts = {colour: count for count, colour in sheet.getcolors() or []}
     assert counts[255, 0, 0] == 100 * 30
     assert counts[0, 0, 255] == 200 * 40
+
+
+def test_photo_sheet_holds_photos_and_labels() -> None:
+    colours = ["red", "lime", "blue", "cyan", "magenta"]
+    photos = [(Image.new("RGB", (480, 240), colour), f"{colour} things") for colour in colours]
+    sheet = photo_sheet(photos, columns=2)
+    counts = {colour: count for count, colour in sheet.getcolors(1 << 20) or []}
+    for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 255, 255), (255, 0, 255)):
+        assert counts[colour] == 240 * 120
+    columns, lines = sheet.width // 2, sheet.height // 3
+    pixels = np.asarray(sheet)
+    for number in range(6):
+        line, column = divmod(number, 2)
+        cell = pixels[line * lines : (line + 1) * lines, column * columns : (column + 1) * columns]
+        has_label = (cell.max(axis=2) < 100).any()
+        assert has_label == (number < 5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3000, 2), (2, 3000)])
+def test_photo_sheet_of_odd_photos(size: tuple[int, int]) -> None:
+    sheet = photo_sheet([(Image.new("RGB", size), "")])
+    assert (sheet.width, sheet.height) < (300, 300)
