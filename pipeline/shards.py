@@ -17,7 +17,7 @@ import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, track
 
 from data_prep.errors import UserError
 from data_prep.shards.index import INDEX, SPLITS, VOCABULARY, ShardIndex, fingerprint
@@ -69,7 +69,7 @@ def run(config: DictConfig) -> None:
     processes = config.threads or os.cpu_count() or 1
     photos: Photos = files
     if in_tars:
-        rows, photos = _locate(rows, images, processes)
+        rows, photos = _locate(rows, config, processes)
     start(
         config,
         [cleaned / IMAGES, cleaned / VOCABULARY, images],
@@ -141,17 +141,28 @@ def _splits(config: DictConfig, rows: pa.RecordBatch) -> tuple[np.ndarray, dict[
     return splits, left_out
 
 
-def _locate(rows: pa.RecordBatch, images: Path, processes: int) -> tuple[pa.RecordBatch, TarPhotos]:
+def _locate(
+    rows: pa.RecordBatch, config: DictConfig, processes: int
+) -> tuple[pa.RecordBatch, TarPhotos]:
     """Find the rows' photos in tars; tell which tars are damaged."""
-    files = sorted(images.glob("*.tar"))
+    files = sorted(Path(config.images).glob("*.tar"))
     if not files:
-        raise UserError(f"images={images}: no *.tar there; give the folder img2dataset wrote")
+        raise UserError(f"images={config.images}: no *.tar there; give the folder of img2dataset")
+    console = Console(stderr=True)
     with closing(run_tasks(scan, files, min(processes, len(files)))) as scanning:
-        scans = sorted(scanning, key=lambda one: one.file)
+        watched = track(
+            scanning,
+            "Tars",
+            total=len(files),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        scans = sorted(watched, key=lambda one: one.file)
     for one in scans:
         if not one.whole:
             print(f"{one.file}: damaged or cut off; {len(one.members):,} photos can be read")
-    return locate(rows, scans), TarPhotos(tuple(files))
+    return locate(rows, scans), TarPhotos(tuple(files), config.max_pixels)
 
 
 def _write(

@@ -85,22 +85,31 @@ class FolderPhotos:
         raise UnusableImage(f"{self.folder / name}: no such file", "missing")
 
     def _content(self, path: Path) -> bytes:
-        if path.stat().st_size > BYTES_PER_PIXEL * self.max_pixels:
-            raise UnusableImage(f"{path}: too long for max_pixels", "too large")
+        _check_length(path, path.stat().st_size, self.max_pixels)
         return path.read_bytes()
 
 
 @dataclass(frozen=True)
 class TarPhotos:
-    """Photos as members of tar files; the rows say where (`data_prep.shards.tars`)."""
+    """Photos as members of tar files; the rows say where (`data_prep.shards.tars`).
+
+    Attributes
+    ----------
+    files : tuple of Path
+        The tars that the rows count in.
+    max_pixels : int
+        Members too long to be a photo of that size are not read.
+    """
 
     files: tuple[Path, ...]
+    max_pixels: int
 
     def read(self, row: Mapping[str, Any]) -> bytes:
         """Read a photo; see `Photos`."""
         if row[TAR] is None:
             raise UnusableImage("no member of a tar has this key", "missing")
         file = self.files[row[TAR]]
+        _check_length(file, row[SIZE], self.max_pixels)
         try:
             with file.open("rb") as opened:
                 opened.seek(row[OFFSET])
@@ -109,3 +118,8 @@ class TarPhotos:
             raise UnusableImage(f"{file}: may not be read", "not permitted") from None
         except OSError:
             raise UnusableImage(f"{file}: cannot be read", "not readable") from None
+
+
+def _check_length(path: Path, length: int, max_pixels: int) -> None:
+    if length > BYTES_PER_PIXEL * max_pixels:
+        raise UnusableImage(f"{path}: too long for max_pixels", "too large")

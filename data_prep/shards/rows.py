@@ -67,7 +67,10 @@ def read_rows(folder: Path, extra: Iterable[str] = ()) -> tuple[pa.RecordBatch, 
         raise UserError(f"{folder / IMAGES}: cannot be read ({error}); {REMEDY}") from error
     if not sum(map(len, batches)):
         raise UserError(f"{folder / IMAGES}: no rows; clean with weaker rules")
-    return pa.concat_batches(batches), vocabulary
+    rows = pa.concat_batches(batches)
+    if rows["image_id"].null_count:
+        raise UserError(f"{folder / IMAGES}: rows without an image_id; {REMEDY}")
+    return rows, vocabulary
 
 
 def _check_finished(folder: Path) -> None:

@@ -105,3 +105,10 @@ def test_no_rows(tmp_path: Path) -> None:
     pq.write_table(table.slice(0, 0), folder / "images.parquet")
     with pytest.raises(UserError, match="no rows"):
         read_rows(folder)
+
+
+def test_a_row_without_an_id(tmp_path: Path) -> None:
+    rows = cleaned_rows(3)
+    rows[1]["image_id"] = None
+    with pytest.raises(UserError, match="rows without an image_id"):
+        read_rows(write_cleaned(tmp_path, rows))

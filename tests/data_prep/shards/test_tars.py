@@ -32,7 +32,7 @@ def sample(key: str, suffix: str = "jpg") -> dict[str, bytes]:
 def read_all(files: list[Path], ids: list) -> list[bytes | str]:
     """Give each id's photo, or why there is none."""
     rows = locate(pa.record_batch({"image_id": pa.array(ids)}), [scan(file) for file in files])
-    photos = TarPhotos(tuple(files))
+    photos = TarPhotos(tuple(files), 2000)
     found: list[bytes | str] = []
     for row in rows.to_pylist():
         try:
@@ -67,6 +67,11 @@ def test_what_is_no_photo(tmp_path: Path) -> None:
     file = write_tar(tmp_path / "0.tar", members)
     assert scan(file).members.num_rows == 0
     assert read_all([file], ["a", "b", ""]) == ["missing"] * 3
+
+
+def test_a_member_too_long_for_a_photo(tmp_path: Path) -> None:
+    file = write_tar(tmp_path / "0.tar", {"a.jpg": bytes(16_000), "b.jpg": bytes(16_001)})
+    assert read_all([file], ["a", "b"]) == [bytes(16_000), "too large"]
 
 
 def test_of_equal_keys_the_first_counts(tmp_path: Path) -> None:
@@ -109,5 +114,5 @@ def test_a_tar_that_is_gone(tmp_path: Path) -> None:
     rows = locate(pa.record_batch({"image_id": ["a"]}), [scan(file)])
     file.unlink()
     with pytest.raises(UnusableImage) as caught:
-        TarPhotos((file,)).read(rows.to_pylist()[0])
+        TarPhotos((file,), 2000).read(rows.to_pylist()[0])
     assert caught.value.code == "not readable"
