@@ -58,33 +58,19 @@ def run(config: DictConfig) -> None:
     if is_finished(config):
         return
     began = time.perf_counter()
-    cleaned, images, out = Path(config.cleaned), Path(config.images), Path(config.out)
-    in_tars = _is_in_tars(config)
-    files = FolderPhotos(images, str(config.file), config.max_pixels)
-    extra = [] if in_tars else files.columns()
-    if config.split_column is not None:
-        extra.append(str(config.split_column))
-    rows, vocabulary = read_rows(cleaned, extra)
+    rows, vocabulary, photos = _inputs(config)
     splits, left_out = _splits(config, rows)
-    processes = config.threads or os.cpu_count() or 1
-    photos: Photos = files
-    if in_tars:
-        rows, photos = _locate(rows, config, processes)
-    start(
-        config,
-        [cleaned / IMAGES, cleaned / VOCABULARY, images],
-        WRITES,
-        folders=(*SPLITS, PARTS),
-        resume=True,
-    )
     tags = vocabulary["tag"].to_pylist()
-    writer = ShardWriter(out, photos, recipe, tags)
-    salt = f"{fingerprint(tags)} {'' if in_tars else files.template}"
-    tasks = plan(rows, splits, config.shard_samples, config.seed, salt)
+    tasks = plan(rows, splits, config.shard_samples, config.seed, fingerprint(tags))
+
+    cleaned, images = Path(config.cleaned), Path(config.images)
+    inputs = [cleaned / IMAGES, cleaned / VOCABULARY, images]
+    out = start(config, inputs, WRITES, folders=(*SPLITS, PARTS), resume=True)
     try:
         for folder in (*SPLITS, PARTS):
             (out / folder).mkdir(exist_ok=True)
-        reports, done = _write(writer, tasks, int((splits != LEFT_OUT).sum()), processes)
+        writer = ShardWriter(out, photos, recipe, tags)
+        reports, done = _write(writer, tasks, int((splits != LEFT_OUT).sum()), _processes(config))
         metrics = merge(reports, vocabulary, out)
         if metrics["samples"]["train"] > 0:
             _contact_sheet(out).save(out / SHEET)
@@ -104,6 +90,22 @@ def run(config: DictConfig) -> None:
     finish(out, metrics)
     _tell(metrics, out)
     print(f"{done / seconds:,.0f} images/s; pictures: {out / SHEET}")
+
+
+def _inputs(config: DictConfig) -> tuple[pa.RecordBatch, pa.Table, Photos]:
+    """Read rows and vocabulary, and find out where the photos are."""
+    columns = [] if config.split_column is None else [str(config.split_column)]
+    if _is_in_tars(config):
+        rows, vocabulary = read_rows(Path(config.cleaned), columns)
+        rows, photos = _locate(rows, config)
+        return rows, vocabulary, photos
+    files = FolderPhotos(Path(config.images), str(config.file), config.max_pixels)
+    rows, vocabulary = read_rows(Path(config.cleaned), [*columns, *files.columns()])
+    return rows, vocabulary, files
+
+
+def _processes(config: DictConfig) -> int:
+    return int(config.threads or os.cpu_count() or 1)
 
 
 def _recipe(config: DictConfig) -> Recipe:
@@ -141,15 +143,13 @@ def _splits(config: DictConfig, rows: pa.RecordBatch) -> tuple[np.ndarray, dict[
     return splits, left_out
 
 
-def _locate(
-    rows: pa.RecordBatch, config: DictConfig, processes: int
-) -> tuple[pa.RecordBatch, TarPhotos]:
+def _locate(rows: pa.RecordBatch, config: DictConfig) -> tuple[pa.RecordBatch, TarPhotos]:
     """Find the rows' photos in tars; tell which tars are damaged."""
     files = sorted(Path(config.images).glob("*.tar"))
     if not files:
         raise UserError(f"images={config.images}: no *.tar there; give the folder of img2dataset")
     console = Console(stderr=True)
-    with closing(run_tasks(scan, files, min(processes, len(files)))) as scanning:
+    with closing(run_tasks(scan, files, min(_processes(config), len(files)))) as scanning:
         watched = track(
             scanning,
             "Tars",

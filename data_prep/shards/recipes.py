@@ -111,11 +111,8 @@ def mirror_square(photo: Image.Image) -> Image.Image:
     The edge itself is repeated (`dcba abcd dcba`), as often as a long photo needs.
     """
     side = max(photo.size)
-    before = [(side - length) // 2 for length in (photo.height, photo.width)]
-    after = [
-        side - length - b for length, b in zip((photo.height, photo.width), before, strict=True)
-    ]
-    widths = [*zip(before, after, strict=True), (0, 0)]
+    missing = [side - length for length in (photo.height, photo.width)]
+    widths = [*((count // 2, count - count // 2) for count in missing), (0, 0)]
     return Image.fromarray(np.pad(np.asarray(photo), widths, mode="symmetric"))
 
 
