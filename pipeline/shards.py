@@ -232,8 +232,6 @@ def _tell(metrics: dict[str, Any], out: Path) -> None:
     for what, reasons in (("rejected", metrics["rejected"]), ("left out", metrics["left_out"])):
         if reasons:
             print(f"{what}: {', '.join(f'{reason} {n:,}' for reason, n in reasons.items())}")
-    if metrics["without_tags"]:
-        print(f"samples without a tag: {metrics['without_tags']:,}")
     if samples["val"] == 0:
         print("no sample in val: raise val= to judge the training")
     counted = " + ".join(f"{samples[split]:,} {split}" for split in SPLITS)

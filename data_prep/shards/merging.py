@@ -32,8 +32,8 @@ def merge(reports: Sequence[Report], vocabulary: pa.Table, out: Path) -> dict[st
     Returns
     -------
     dict
-        Metrics: samples, shards, without_tags, copied (photos taken over byte for byte),
-        rejected by reason, bytes_read, bytes_written.
+        Metrics: samples, shards, copied (photos taken over byte for byte), rejected by
+        reason, bytes_read, bytes_written.
     """
     reports = sorted(reports, key=lambda report: report.file)
     shards = {
@@ -67,7 +67,6 @@ def merge(reports: Sequence[Report], vocabulary: pa.Table, out: Path) -> dict[st
         "samples": {split: index.samples(split) for split in SPLITS},
         "shards": {split: len(shards[split]) for split in SPLITS},
         "rejected": dict(sorted(Counter(reason for _, reason in rejects).items())),
-        "without_tags": sum(report.without_tags for report in reports),
         "copied": sum(report.copied for report in reports),
         "bytes_read": sum(report.bytes_read for report in reports),
         "bytes_written": sum(report.bytes for report in reports),

@@ -20,6 +20,7 @@ from data_prep.shards.index import SPLITS
 from data_prep.shards.photos import Photos
 from data_prep.shards.recipes import Recipe
 
+NO_TAGS = "no tags"
 PARTS = "parts"  # a report for each finished shard, until all are
 
 
@@ -58,8 +59,6 @@ class Report:
         Path relative to the folder of shards; there is no such file if there is no sample.
     samples, bytes : int
         Of the tar.
-    without_tags : int
-        Samples without a tag.
     copied : int
         Photos that were taken over byte for byte.
     bytes_read : int
@@ -74,7 +73,6 @@ class Report:
     file: str
     samples: int
     bytes: int
-    without_tags: int
     copied: int
     bytes_read: int
     rejects: list[list[str]]
@@ -139,15 +137,18 @@ class ShardWriter:
     def write(self, task: Task) -> Report:
         """Write a shard, whole or not at all, and then its report.
 
-        Rows without a usable photo are listed in the report.
+        Rows without a tag or a usable photo are listed in the report.
         """
         path = self.out / task.file
         part = path.with_name(path.name + ".part")
         rejects: list[list[str]] = []
         counts: Counter[int] = Counter()
-        samples = without_tags = copied = bytes_read = 0
+        samples = copied = bytes_read = 0
         with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
             for place, row in enumerate(task.rows.to_pylist()):
+                if not row["codes"]:
+                    rejects.append([str(row["image_id"]), NO_TAGS])
+                    continue
                 try:
                     content = self.photos.read(row)
                     jpeg, size = self.recipe.apply(content, str(row["image_id"]))
@@ -159,7 +160,6 @@ class ShardWriter:
                 _add(tar, f"{key}.json", self._describe(row, size))
                 counts.update(set(row["codes"]))
                 samples += 1
-                without_tags += not row["codes"]
                 copied += jpeg is content
                 bytes_read += len(content)
         if samples:
@@ -172,7 +172,6 @@ class ShardWriter:
             file=task.file,
             samples=samples,
             bytes=path.stat().st_size if samples else 0,
-            without_tags=without_tags,
             copied=copied,
             bytes_read=bytes_read,
             rejects=rejects,
