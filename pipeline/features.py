@@ -100,7 +100,8 @@ def compute_features(
             raise KeyboardInterrupt
     processes.wait()
     parts = path.parent.glob(f"{path.stem}-*-of-{processes.world}.npz")
-    every = np.concatenate([each for part in parts for each in _read_part(part)[1]])
+    none = np.zeros((0, 3), np.int32)  # a split without photos has no parts
+    every = np.concatenate([none, *(each for part in parts for each in _read_part(part)[1])])
     every = every[np.lexsort((every[:, 1], every[:, 0]))]
     return Features(values, np.unique(every[:, 0]).astype(np.int64), every)
 

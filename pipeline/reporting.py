@@ -96,7 +96,9 @@ def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
     if measured:
         right.legend(frameon=False, loc="lower right")
     else:
-        right.text(0.5, 0.5, "no validation photos", ha="center", va="center")
+        right.text(
+            0.5, 0.5, "nothing to measure", ha="center", va="center", transform=right.transAxes
+        )
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(color="#e3e3e3", linewidth=0.8)
