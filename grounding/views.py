@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from PIL import Image
@@ -53,11 +53,7 @@ class View:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise UserError(f"train.view={self.kind}: give one of {', '.join(get_args(Kind))}")
-        if not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1):
-            raise UserError(
-                f"train.scale={list(self.scale)}: give the least and the largest share of a "
-                "photo's area, above 0 and up to 1, as in [0.35,1]"
-            )
+        _check_scale(self.scale)
 
     @property
     def varies(self) -> bool:
@@ -83,3 +79,13 @@ class View:
             return RandomResizedCrop.get_params(image, list(self.scale), list(RATIOS))
         side = max(1, round(min(image.size) / RESIZED))
         return RandomCrop.get_params(image, (side, side))
+
+
+def _check_scale(scale: Any) -> None:
+    values = list(scale) if isinstance(scale, tuple) else []
+    numbers = [each for each in values if isinstance(each, int | float) and each is not True]
+    if not (len(values) == len(numbers) == 2 and 0 < numbers[0] <= numbers[1] <= 1):
+        raise UserError(
+            f"train.scale={values or scale}: give the least and the largest share of a photo's "
+            "area, above 0 and up to 1, as in [0.35,1]"
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,17 +73,25 @@ class Checkpoint:
         self._fingerprint = fingerprint
 
     def save(self, progress: Progress) -> None:
-        """Write the file, replacing an earlier one once all of it is on the disk."""
+        """Write the file, replacing an earlier one once all of it is on the disk.
+
+        Raises
+        ------
+        OSError
+            It cannot be written, as on a full disk; an earlier one stays.
+        """
         part = self.path.with_name(self.path.name + ".part")
         note = {"fingerprint": self._fingerprint, "progress": json.dumps(asdict(progress))}
         tensors = {  # copies: safetensors takes neither shared nor strided ones
             name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
             for name, value in self._state().items()
         }
-        save_file(tensors, part, note)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(self.path)
+        try:
+            _write(tensors, part, note)
+            part.replace(self.path)
+        except OSError:
+            part.unlink(missing_ok=True)  # it takes room on a full disk
+            raise
 
     def restore(self) -> Progress | None:
         """Put the file's values into model, optimizer and average; None if there is no file.
@@ -107,7 +117,7 @@ class Checkpoint:
                 "give another out=, or overwrite=true to start anew"
             )
         progress = Progress(**json.loads(note["progress"]))
-        self._prime_optimizer()
+        self._prime_optimizer(found)
         wanted = self._state()
         with torch.no_grad():
             for name, value in wanted.items():
@@ -133,10 +143,10 @@ class Checkpoint:
         every = len(learned) == len(list(self._model.parameters()))
         return {n: v for n, v in model.state_dict().items() if every or n in learned}
 
-    def _prime_optimizer(self) -> None:
-        """Make the optimizer's tensors: it has none before its first step."""
-        for group in self._optimizer.param_groups:
-            for parameter in group["params"]:
+    def _prime_optimizer(self, found: Collection[str]) -> None:
+        """Make the optimizer's tensors: it has none of a parameter before it gets a gradient."""
+        for name, parameter in self._model.named_parameters():
+            if any(each.startswith(f"optimizer.{name}.") for each in found):
                 parameter.grad = torch.zeros_like(parameter)
         rates = [group["lr"] for group in self._optimizer.param_groups]
         for group in self._optimizer.param_groups:
@@ -145,3 +155,16 @@ class Checkpoint:
         for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
+
+
+def _write(tensors: dict[str, Tensor], path: Path, note: dict[str, str]) -> None:
+    """Write a file that is on the disk when this returns; OSError if it cannot be."""
+    try:
+        save_file(tensors, path, note)
+    except SafetensorError as error:  # says "… (os error 28)"
+        code = re.search(r"os error (\d+)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -37,7 +37,10 @@ class Evaluation:
 
     @torch.no_grad()
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Give the metrics of `tag_metrics` but `ap`; empty in all processes but the first."""
+        """Give the metrics of `tag_metrics` but `ap`.
+
+        Empty in all processes but the first, and if there is nothing to be measured.
+        """
         model.eval()
         scores, targets = [], []
         left = MOST_SCORES
@@ -47,6 +50,8 @@ class Evaluation:
             scores += [model(each).float().cpu().numpy() for each in batch.inputs]
             targets.append(batch.targets.cpu().numpy())
             left -= batch.total * batch.targets.shape[1]
+        if not scores:
+            return {}
         parts = self._processes.gather((np.concatenate(scores), np.concatenate(targets)))
         if not self._processes.is_first:
             return {}

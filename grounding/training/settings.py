@@ -23,7 +23,7 @@ LEAST: dict[str, float] = {  # of numbers; those of OPEN must be above it
     **{"focal_gamma": 0, "asymmetric_gamma": 0, "asymmetric_clip": 0, "seed": 0},
     **{"evaluate_epochs": 1, "checkpoint_minutes": 0},
 }
-BELOW_1 = ("momentum", "ema", "asymmetric_clip")
+BELOW: dict[str, int] = {"momentum": 1, "ema": 1, "asymmetric_clip": 1, "seed": 2**64}
 OPEN = ("lr", "clip_norm", "head_lr_factor", "positive_weight_cap")
 WHOLE = ("epochs", "batch", "accumulate", "plateau_epochs", "seed", "evaluate_epochs")
 OPTIONAL = ("clip_norm", "ema", "plateau_epochs", "positive_weight_power")
@@ -131,5 +131,5 @@ def _check_number(key: str, value: Any) -> None:
         number = "a whole number" if key in WHOLE else "a number"
         limit = f"above {least:g}" if is_open else f"{least:g} or more"
         raise UserError(f"train.{key}={value}: give {number}, {limit}")
-    if key in BELOW_1 and value >= 1:
-        raise UserError(f"train.{key}={value}: give a number below 1")
+    if key in BELOW and value >= BELOW[key]:
+        raise UserError(f"train.{key}={value}: give a number below {BELOW[key]}")
