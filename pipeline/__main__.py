@@ -45,7 +45,11 @@ def _read_configs() -> list[DictConfig]:
     """Read the command line: one configuration, more with --multirun, none with --cfg."""
     sys.argv[1:] = with_model_folders(sys.argv[1:])
     configs: list[DictConfig] = []
-    hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")(configs.append)()
+    read = hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
+    try:
+        read(configs.append)()
+    except ValueError as error:  # Hydra's, of data=9: no exception of its own
+        raise UserError(f"{error}; give the name of a file in conf/, as in data=crawl") from error
     return configs
 
 

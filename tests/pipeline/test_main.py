@@ -38,6 +38,8 @@ def pipeline(
         ),
         (["stage=attend", "image=a(1).jpg"], "cannot read image=a(1).jpg; quote the value twice"),
         (["stage=attend", "words=[cat"], "cannot read words=[cat; quote the value twice"),
+        (["stage=clean", "data=9"], "give the name of a file in conf/, as in data=crawl"),
+        (["stage=clean", "data=null"], "give the name of a file in conf/, as in data=crawl"),
         (["stage=attend", "words=[cat]"], "image is missing; give image=PHOTO"),
     ],
 )
