@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import signal
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from dataclasses import dataclass
+from itertools import count, groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -39,80 +40,108 @@ class Chunk(NamedTuple):
     lost: list[Lost]
 
 
-class ShardDataset(IterableDataset[Chunk]):
-    """The chunks of one worker for an epoch, one a step.
+@dataclass(frozen=True)
+class Shards:
+    """Photos in shards, and how they are looked at.
 
-    Parameters
+    Attributes
     ----------
-    plan : EpochPlan
-    files : list of str
-        The shards.
+    sizes, files
+        Samples and path of every shard.
     tags : int
         Size of the vocabulary.
     view : View
-    lanes : sequence of int
-        Of this process; its workers share them.
-    seed : sequence of int
-        Of crops and flips.
-    first_step : int
+    batch, lanes, block : int
+        See `EpochPlan`.
+    seed : int or None
+        Of order, crops and flips; None: in the order of the disk, as for evaluation.
     """
 
-    def __init__(
-        self,
-        plan: EpochPlan,
-        files: list[str],
-        tags: int,
-        view: View,
-        lanes: Sequence[int],
-        seed: Sequence[int],
-        first_step: int = 0,
-    ) -> None:
-        self._plan, self._files, self._tags, self._view = plan, files, tags, view
-        self._lanes, self._seed, self._first = lanes, seed, first_step
+    sizes: tuple[int, ...]
+    files: list[str]
+    tags: int
+    view: View
+    batch: int
+    lanes: int
+    block: int
+    seed: int | None
+
+    @property
+    def samples(self) -> int:
+        return sum(self.sizes)
+
+    def plan(self, epoch: int) -> EpochPlan:
+        seed = None if self.seed is None else (self.seed, epoch)
+        return EpochPlan(self.sizes, self.batch, self.lanes, seed, self.block)
+
+
+class ShardDataset(IterableDataset[Chunk]):
+    """The chunks of one worker, one a step, epoch after epoch without end.
+
+    Workers that go on from one epoch to the next need not be started anew, and read ahead while
+    the model is evaluated.
+
+    Parameters
+    ----------
+    shards : Shards
+    lanes : sequence of int
+        Of this process; its workers share them.
+    epoch, step : int
+        Where to begin.
+    """
+
+    def __init__(self, shards: Shards, lanes: Sequence[int], epoch: int, step: int) -> None:
+        self._shards, self._lanes, self._epoch, self._step = shards, lanes, epoch, step
 
     def __iter__(self) -> Iterator[Chunk]:
         worker = get_worker_info()
         part, parts = (worker.id, worker.num_workers) if worker else (0, 1)
-        first = self._first * self._plan.share
-        lanes = {
-            lane: read_lane(self._plan, self._files, lane, first)
-            for lane in self._lanes[part::parts]
-        }
-        for step in range(self._first, self._plan.steps):
-            yield self._chunk(step, lanes)
+        first = self._step
+        for epoch in count(self._epoch):
+            plan = self._shards.plan(epoch)
+            lanes = {
+                lane: read_lane(plan, self._shards.files, lane, first * plan.share)
+                for lane in self._lanes[part::parts]
+            }
+            for step in range(first, plan.steps):
+                yield self._chunk(epoch, plan, step, lanes)
+            first = 0
 
-    def _chunk(self, step: int, lanes: dict[int, Iterator[Sample | Lost]]) -> Chunk:
+    def _chunk(
+        self, epoch: int, plan: EpochPlan, step: int, lanes: dict[int, Iterator[Sample | Lost]]
+    ) -> Chunk:
         photos: list[tuple[int, Tensor, Sample]] = []
         lost: list[Lost] = []
-        for position in range(step * self._plan.share, (step + 1) * self._plan.share):
+        for position in range(step * plan.share, (step + 1) * plan.share):
             for lane, samples in lanes.items():
                 sample = next(samples, None)
-                number = self._plan.number(lane, position)
+                number = plan.number(lane, position)
                 if isinstance(sample, Sample):
                     try:
-                        photos.append((number, self._pixels(sample, number), sample))
+                        photos.append((number, self._pixels(sample, epoch, number), sample))
                     except UserError as error:
                         lost.append(Lost(sample.file, sample.place, str(error)))
                 elif sample is not None:
                     lost.append(sample)
         return Chunk(_parts(photos), lost)
 
-    def _pixels(self, sample: Sample, number: int) -> Tensor:
+    def _pixels(self, sample: Sample, epoch: int, number: int) -> Tensor:
         """Check a sample and give its photo's pixels; UserError says what is wrong with it."""
+        tags, view = self._shards.tags, self._shards.view
         for key in ("codes", "unknown"):
             codes = sample.record.get(key, [])
             if not isinstance(codes, list) or not all(
-                isinstance(code, int) and 0 <= code < self._tags for code in codes
+                isinstance(code, int) and 0 <= code < tags for code in codes
             ):
-                raise UserError(f"its {key} are not of a vocabulary of {self._tags} tags")
+                raise UserError(f"its {key} are not of a vocabulary of {tags} tags")
         if not sample.record.get("codes"):
             raise UserError("it has no tags")
         with read_lazily(io.BytesIO(sample.image), "its photo", MAX_PIXELS) as image:
             image.load()
-        if self._view.varies:
-            seed = np.random.SeedSequence([*self._seed, number]).generate_state(1)
-            torch.manual_seed(int(seed[0]))
-        return self._view(image)
+        if view.varies:
+            seed = np.random.SeedSequence([self._shards.seed or 0, epoch, number])
+            torch.manual_seed(int(seed.generate_state(1)[0]))
+        return view(image)
 
 
 def _parts(photos: list[tuple[int, Tensor, Sample]]) -> list[Part]:
@@ -148,15 +177,7 @@ class ShardSource:
 
     Parameters
     ----------
-    sizes, files
-        Samples and path of every shard.
-    tags : int
-        Size of the vocabulary.
-    view : View
-    batch, lanes, block : int
-        See `EpochPlan`.
-    seed : int or None
-        None: in the order of the disk, as for evaluation.
+    shards : Shards
     processes : Processes
     workers : int
         Worker processes that read and decode; 0: this one does.
@@ -165,60 +186,47 @@ class ShardSource:
     """
 
     def __init__(
-        self,
-        sizes: Sequence[int],
-        files: list[str],
-        tags: int,
-        view: View,
-        *,
-        batch: int,
-        lanes: int,
-        block: int,
-        seed: int | None,
-        processes: Processes,
-        workers: int,
-        rejects: set[Lost],
+        self, shards: Shards, processes: Processes, workers: int, rejects: set[Lost]
     ) -> None:
-        self._sizes, self._files, self._tags, self._view = tuple(sizes), files, tags, view
-        self._batch, self._lanes, self._block, self._seed = batch, lanes, block, seed
-        self._processes, self._rejects = processes, rejects
-        self._own = range(lanes)[processes.rank :: processes.world]
-        self._workers = min(workers, len(self._own))
+        self._shards, self._processes, self._rejects = shards, processes, rejects
+        self._lanes = range(shards.lanes)[processes.rank :: processes.world]
+        self._workers = min(workers, len(self._lanes))
+        self._stream: Iterator[Chunk] = iter(())
+        self._stands_at: tuple[int, int] | None = None  # epoch and step of the stream
 
     @property
     def steps(self) -> int:
-        return self._plan(0).steps
+        return self._shards.plan(0).steps
 
     @property
     def samples(self) -> int:
-        return sum(self._sizes)
-
-    def _plan(self, epoch: int) -> EpochPlan:
-        seed = None if self._seed is None else (self._seed, epoch)
-        return EpochPlan(self._sizes, self._batch, self._lanes, seed, self._block)
+        return self._shards.samples
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        plan = self._plan(epoch)
-        device = self._processes.device
-        seed = (self._seed or 0, epoch)
-        dataset = ShardDataset(
-            plan, self._files, self._tags, self._view, self._own, seed, first_step
-        )
-        loader = iter(
+        if self._shards.seed is None:
+            epoch = 0  # all are alike
+        plan = self._shards.plan(epoch)
+        if plan.steps and self._stands_at != (epoch, first_step):
+            self._stream = self._open(epoch, first_step)
+        for step in range(first_step, plan.steps):
+            chunks = [next(self._stream) for _ in range(max(self._workers, 1))]
+            self._stands_at = (epoch, step + 1)
+            for chunk in chunks:
+                self._rejects.update(chunk.lost)
+            yield self._to_batch([part for chunk in chunks for part in chunk.parts], plan, step)
+        self._stands_at = (0 if self._shards.seed is None else epoch + 1, 0)
+
+    def _open(self, epoch: int, step: int) -> Iterator[Chunk]:
+        return iter(
             DataLoader(
-                dataset,
+                ShardDataset(self._shards, self._lanes, epoch, step),
                 batch_size=None,
                 num_workers=self._workers,
-                pin_memory=device.type == "cuda",
+                pin_memory=self._processes.device.type == "cuda",
                 worker_init_fn=_quiet,
                 prefetch_factor=4 if self._workers else None,
             )
         )
-        for step in range(first_step, plan.steps):
-            chunks = [next(loader) for _ in range(max(self._workers, 1))]
-            for chunk in chunks:
-                self._rejects.update(chunk.lost)
-            yield self._to_batch([part for chunk in chunks for part in chunk.parts], plan, step)
 
     def _to_batch(self, parts: list[Part], plan: EpochPlan, step: int) -> Batch:
         inputs, targets, numbers = [], [], []
@@ -229,11 +237,11 @@ class ShardSource:
             order = own.argsort()
             place = order.to(self._processes.device)
             pixels = torch.cat([self._move(part.pixels) for part in same])[place]
-            inputs.append(self._view.preprocessing.normalise(pixels))
+            inputs.append(self._shards.view.preprocessing.normalise(pixels))
             targets.append(torch.cat([self._targets(part) for part in same])[place])
             numbers.append(own[order])
         if not inputs:
-            inputs, targets, numbers = self._nothing(self._view.preprocessing)
+            inputs, targets, numbers = self._nothing(self._shards.view.preprocessing)
         return Batch(inputs, torch.cat(targets), torch.cat(numbers), plan.step_samples(step))
 
     def _nothing(
@@ -241,7 +249,7 @@ class ShardSource:
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         side, device = preprocessing.size, self._processes.device
         empty = torch.zeros(0, 3, side, side, device=device)
-        none = torch.zeros(0, self._tags, dtype=torch.int8, device=device)
+        none = torch.zeros(0, self._shards.tags, dtype=torch.int8, device=device)
         return [empty], [none], [torch.zeros(0, dtype=torch.int64)]
 
     def _move(self, tensor: Tensor) -> Tensor:
@@ -249,7 +257,7 @@ class ShardSource:
 
     def _targets(self, part: Part) -> Tensor:
         targets = torch.zeros(
-            len(part.numbers), self._tags, dtype=torch.int8, device=self._processes.device
+            len(part.numbers), self._shards.tags, dtype=torch.int8, device=self._processes.device
         )
         for pairs, value in ((self._move(part.unknown), -1), (self._move(part.codes), 1)):
             targets[pairs[:, 0], pairs[:, 1]] = value

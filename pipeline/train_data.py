@@ -20,9 +20,7 @@ from grounding.training.processes import Processes
 from grounding.training.settings import TrainSettings
 from grounding.views import View
 from pipeline.features import Features, compute_features
-from pipeline.loading import ShardSource
-
-MOST_WORKERS = 8  # of a process, unless train.workers says so
+from pipeline.loading import Shards, ShardSource
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,8 @@ class Reading:
     lanes, block : int
         See `data_prep.shards.lanes`.
     workers : int, optional
-        Reading processes of each process; None: one core fewer than there are, at most 8.
+        Reading processes of each process; None: as many as there are cores for them and
+        share the lanes evenly.
 
     Raises
     ------
@@ -123,20 +122,18 @@ class TrainData:
 
     def source(self, split: str, view: View, *, shuffle: bool) -> ShardSource:
         """Give the photos of a split to this process."""
-        shards = getattr(self.index, split)
-        return ShardSource(
-            [shard.samples for shard in shards],
-            [f"{self.folder}/{shard.file}" for shard in shards],
-            len(self.tags),
-            view,
+        files = getattr(self.index, split)
+        shards = Shards(
+            sizes=tuple(shard.samples for shard in files),
+            files=[f"{self.folder}/{shard.file}" for shard in files],
+            tags=len(self.tags),
+            view=view,
             batch=self.settings.batch,
             lanes=self.reading.lanes,
             block=self.reading.block,
             seed=self.settings.seed if shuffle else None,
-            processes=self.here,
-            workers=self._workers(),
-            rejects=self.rejects,
         )
+        return ShardSource(shards, self.here, self._workers(), self.rejects)
 
     def features(
         self, model: nn.Module, view: View, split: str, path: Path, stop: Callable[[], bool]
@@ -163,7 +160,9 @@ class TrainData:
         if self.reading.workers is not None:
             return self.reading.workers
         cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        return min(MOST_WORKERS, max(1, cores - 1))
+        most = cores if self.here.device.type == "cuda" else cores - 1  # a CPU has to compute, too
+        lanes = self.reading.lanes // self.here.world
+        return max(n for n in range(1, lanes + 1) if n <= max(most, 1) and lanes % n == 0)
 
 
 def _counts(vocabulary: pa.Table, path: str) -> Tensor:

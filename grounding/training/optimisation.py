@@ -77,10 +77,12 @@ class Average:
     def update(self, model: nn.Module, step: int) -> None:
         """Take the model's values in, after a step (from 0 over the whole run)."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        for mean, value in zip(_values(self.model), _values(model), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, weight)
-            else:
+        pairs = list(zip(_values(self.model), _values(model), strict=True))
+        floats = [(mean, value) for mean, value in pairs if mean.is_floating_point()]
+        means, values = zip(*floats, strict=True)
+        torch._foreach_lerp_(means, values, weight)  # one call on a GPU, not one a tensor
+        for mean, value in pairs:
+            if not mean.is_floating_point():
                 mean.copy_(value)
 
 

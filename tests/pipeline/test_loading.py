@@ -18,7 +18,7 @@ from grounding.preprocessing import Preprocessing, scoring_size
 from grounding.training.batch import Batch
 from grounding.training.processes import Processes
 from grounding.views import View
-from pipeline.loading import ShardSource
+from pipeline.loading import Shards, ShardSource
 from tests.pipeline.train.made import TAGS, sample, samples_of, write_shard, write_shards
 
 SIZES = (9, 2, 0, 13, 5)
@@ -52,17 +52,19 @@ def sources(
     rejects: set[Lost] = set()
     return [
         ShardSource(
-            [shard.samples for shard in shards],
-            [str(folder / shard.file) for shard in shards],
-            len(TAGS),
-            view,
-            batch=batch,
-            lanes=lanes,
-            block=6,
-            seed=seed,
-            processes=each,
-            workers=workers,
-            rejects=rejects,
+            Shards(
+                sizes=tuple(shard.samples for shard in shards),
+                files=[str(folder / shard.file) for shard in shards],
+                tags=len(TAGS),
+                view=view,
+                batch=batch,
+                lanes=lanes,
+                block=6,
+                seed=seed,
+            ),
+            each,
+            workers,
+            rejects,
         )
         for each in processes
     ]
