@@ -288,8 +288,11 @@ def test_a_damaged_shard_costs_its_own_samples_only(
     assert sum(map(len, found)) == 29 - lost
 
 
-def test_a_loader_can_be_left_in_the_middle(folder: Path) -> None:
-    """As evaluation does on a large split, and a run that stops."""
-    (source,) = sources(folder, workers=2)
-    first = [rows_of([batch]) for batch in islice(source.batches(0), 1)]
-    assert_same(first, epoch(sources(folder))[:1])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_goes_on_or_begins_anew(folder: Path, wanted: list[Rows], workers: int) -> None:
+    """From epoch to epoch; left in the middle, as by evaluation on a large split; and back."""
+    given = sources(folder, workers=workers)
+    assert_same(epoch(given), wanted)
+    assert_same(epoch(given, 1), epoch(sources(folder), 1))
+    assert_same([rows_of([batch]) for batch in islice(given[0].batches(0), 2)], wanted[:2])
+    assert_same(epoch(given), wanted)
