@@ -1,0 +1,162 @@
+"""Runs that are killed or stopped, and the same command again: it ends as if nothing had been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from grounding.training import loop
+from pipeline import features
+from tests.pipeline.train.made import SMALL, losses, run, weights, write_shards
+
+# With momentum and second moments, batch norm, a moving average and a schedule to restore.
+KEYS = (
+    *("experiment=finetune", "model.name=timm:test_resnet", "model.weights=random", *SMALL),
+    *("train.epochs=2", "train.batch=4", "train.lanes=4", "train.checkpoint_minutes=0"),
+)
+FROZEN = ("experiment=frozen", "train.epochs=3", "train.batch=16", *SMALL)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """25 steps of 4 photos: the loop looks for signals, and saves, every 10."""
+    return write_shards(tmp_path_factory.mktemp("many") / "shards", (35, 20, 45), (8,))
+
+
+@pytest.fixture(scope="module")
+def unbroken(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("unbroken") / "out"
+    run(f"shards={many}", f"out={out}", *KEYS)
+    return out
+
+
+def begin(*arguments: str) -> subprocess.Popen[str]:
+    """Start a run in a process of its own, with as many threads as this one has."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "stage=train", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a process group, to which a terminal sends Ctrl-C
+    )
+
+
+def saved(out: Path) -> tuple[int, int]:
+    """Epoch and step of the checkpoint."""
+    with safe_open(out / "checkpoint.safetensors", "np") as file:
+        progress = json.loads(file.metadata()["progress"])
+    return progress["epoch"], progress["step"]
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def in_the_middle_of_the_second_epoch(out: Path) -> bool:
+    return (out / "checkpoint.safetensors").is_file() and (1, 0) < saved(out) < (2, 0)
+
+
+def test_kill_and_the_same_command(
+    many: Path, unbroken: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = [f"shards={many}", f"out={tmp_path}", *KEYS]
+    killed = begin(*arguments)
+    wait_for(lambda: in_the_middle_of_the_second_epoch(tmp_path), killed)
+    killed.kill()
+    killed.communicate()
+    epoch, step = saved(tmp_path)
+    assert (epoch, step % 10) == (1, 0)
+    run(*arguments)
+    assert f"going on after epoch 1, step {step} of 25\n" in capsys.readouterr().out
+    assert weights(tmp_path) == weights(unbroken)
+    assert losses(tmp_path) == losses(unbroken)
+
+
+def test_ctrl_c_and_the_same_command(many: Path, unbroken: Path, tmp_path: Path) -> None:
+    """The workers are interrupted, too."""
+    arguments = [f"shards={many}", f"out={tmp_path}", *KEYS]
+    keys = ["train.workers=2", "train.checkpoint_minutes=10"]  # saved after an epoch, or now
+    with begin(*arguments, *keys) as stopped:
+        wait_for((tmp_path / "checkpoint.safetensors").is_file, stopped)
+        os.killpg(stopped.pid, signal.SIGINT)
+        _, errors = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130
+    assert errors == "stopping after this step; once more stops at once\nInterrupted.\n"
+    assert saved(tmp_path) > (1, 0)
+    run(*arguments)
+    assert weights(tmp_path) == weights(unbroken)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_stop_at_any_step(
+    many: Path, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """Every session of a process does so many steps and is interrupted."""
+    inner, done = loop._step, [0]
+
+    def step(*arguments: object) -> object:
+        done[0] += 1
+        if done[0] % steps == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return inner(*arguments)  # type: ignore[arg-type]
+
+    sessions = 0
+    short = (*KEYS, "train.epochs=1")
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_step", step)
+        while sessions < 3:
+            with pytest.raises(KeyboardInterrupt):
+                run(f"shards={many}", f"out={tmp_path}", *short)
+            sessions += 1
+            assert saved(tmp_path) == (0, sessions * steps)
+    run(f"shards={many}", f"out={tmp_path}", *short)
+    whole = tmp_path / "whole"
+    run(f"shards={many}", f"out={whole}", *short)
+    assert weights(tmp_path) == weights(whole)
+    assert losses(tmp_path)[0] == losses(whole)[0]
+
+
+def test_features_are_not_computed_twice(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the second step of the training photos, then after the first of the others."""
+    wanted, out = tmp_path / "wanted", tmp_path / "out"
+    run(f"shards={shards}", f"out={wanted}", *FROZEN)
+    inner, computed = features.pooled_features, [0]
+    arguments = [f"shards={shards}", f"out={out}", *FROZEN]
+    for photos in (32, 16):
+        begun = [0]
+
+        def count(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+            if begun[0] >= photos:  # noqa: B023
+                raise MemoryError  # as sudden as a kill
+            begun[0] += len(batch)  # noqa: B023
+            computed[0] += len(batch)
+            return inner(model, batch)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(features, "SAVE_SECONDS", 0)
+            patched.setattr(features, "pooled_features", count)
+            with pytest.raises(MemoryError):
+                run(*arguments)
+    with monkeypatch.context() as patched:
+        photos = 1000
+        begun = [0]
+        patched.setattr(features, "pooled_features", count)
+        run(*arguments)
+    assert computed[0] < 71 + 23 + 2 * 16
+    assert weights(out) == weights(wanted)
+    assert not (out / "features").exists()
