@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -22,8 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     *("torch", "torchvision", "timm", "torchray", "scikit-learn", "numpy", "pillow"),
-    *("pyarrow", "numba", "pandas"),
+    *("pyarrow", "numba", "pandas", "webdataset", "safetensors"),
 )
+
+ABSOLUTE = re.compile(r"(^|[=\['\",])(/[^'\",\]]+)")  # path that a value is or has in it
 
 S = TypeVar("S")
 Row = Mapping[str, object]
@@ -79,10 +82,10 @@ def write(name: str, settings: object, rows: Sequence[Row], notes: str = "") -> 
         "benchmark": name,
         "date": now.isoformat(timespec="seconds"),
         "commit": COMMIT,
-        "command": shlex.join(["scripts/bench", name, *sys.argv[1:]]),
+        "command": shlex.join(["scripts/bench", name, *without_folders(sys.argv[1:])]),
         "hardware": hardware(),
         "versions": versions(),
-        "settings": asdict(settings),
+        "settings": without_folders(asdict(settings)),
         "notes": notes,
         "rows": [dict(row) for row in rows],
     }
@@ -93,6 +96,18 @@ def write(name: str, settings: object, rows: Sequence[Row], notes: str = "") -> 
     with (folder / f"{name}.md").open("a", encoding="utf-8") as summary:
         summary.write(_section(record, path.name))
     return path
+
+
+def without_folders(value: Any) -> Any:
+    """Name paths without the folders of this machine, in a string or all strings of a container.
+
+    Those in the repository are made relative to it, of others the last part stays.
+    """
+    if isinstance(value, dict):
+        return {key: without_folders(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [without_folders(one) for one in value]
+    return ABSOLUTE.sub(_short, value) if isinstance(value, str) else value
 
 
 def hardware() -> dict[str, Any]:
@@ -132,6 +147,12 @@ GPU: {machine["gpu"] or "none"}.
 
 {table(record["rows"])}
 """
+
+
+def _short(found: re.Match[str]) -> str:
+    path = Path(found[2])
+    inside = path != ROOT and path.is_relative_to(ROOT)
+    return found[1] + (path.relative_to(ROOT).as_posix() if inside else path.name)
 
 
 def _cell(value: object) -> str:

@@ -62,3 +62,20 @@ def test_a_record_says_how_it_was_made(tmp_path: Path, monkeypatch: pytest.Monke
     assert summary.count("`scripts/bench speed size=32`") == 2
     assert "| 1.5 |" in summary
     assert "| 2.5 |" in summary
+
+
+def test_no_folder_of_the_machine_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "ROOT", tmp_path / "house")
+    inside, outside = f"{tmp_path}/house/runs/a", f"{tmp_path}/data/VOC 2007"
+    given = {
+        "shards": inside,
+        "data": outside,
+        "overrides": [f"model.weights='{outside}'", f"x=[{inside},{outside}]", "lr=1/2", "a/b"],
+        "seed": 3,
+    }
+    assert record.without_folders(given) == {
+        "shards": "runs/a",
+        "data": "VOC 2007",
+        "overrides": ["model.weights='VOC 2007'", "x=[runs/a,VOC 2007]", "lr=1/2", "a/b"],
+        "seed": 3,
+    }
