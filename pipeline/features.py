@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def compute_features(
     """
     shape = (source.samples, head_of(model)[1].in_features)
     if processes.is_first and not path.is_file():
-        np.lib.format.open_memmap(path, "w+", np.float32, shape).flush()
+        _make_file(path, shape)
     processes.wait()
     values = np.lib.format.open_memmap(path, "r+")
     part = path.with_name(f"{path.stem}-{processes.rank}-of-{processes.world}.npz")
@@ -104,6 +105,23 @@ def compute_features(
     every = np.concatenate([none, *(each for part in parts for each in _read_part(part)[1])])
     every = every[np.lexsort((every[:, 1], every[:, 0]))]
     return Features(values, np.unique(every[:, 0]).astype(np.int64), every)
+
+
+def _make_file(path: Path, shape: tuple[int, int]) -> None:
+    """Make a file of zeros with its place on the disk, or OSError.
+
+    Without the place, the system ends a process that writes into the mapped file on a full disk.
+    """
+    part = path.with_name(path.name + ".part")
+    np.lib.format.open_memmap(part, "w+", np.float32, shape).flush()
+    try:
+        if hasattr(os, "posix_fallocate"):  # not on every system
+            with part.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
+        part.replace(path)
+    except OSError:
+        part.unlink()
+        raise
 
 
 def _read_part(path: Path) -> tuple[int, list[np.ndarray]]:

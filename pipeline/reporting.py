@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,17 @@ class TrainReporter:
         numbers = ", ".join([f"loss {row['loss']:.4f}", *shown, f"{rate:,.0f} images/s"])
         print(f"epoch {row['epoch']}/{self._epochs}: {numbers}", flush=True)
         self._photos, self._since = 0, time.monotonic()
+
+
+def in_words(measured: Mapping[str, float]) -> str:
+    """Say what `grounding.training.evaluation.Evaluation` has measured."""
+    if not measured:
+        return "none, the val split has no tag that can be measured"
+    return (
+        f"mAP {measured['map_macro']:.4f} (mean over {measured['tags']} tags), "
+        f"{measured['map_micro']:.4f} (all pairs), P@5 {measured['precision_at_5']:.4f}, "
+        f"{measured['images']:,} photos"
+    )
 
 
 def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:

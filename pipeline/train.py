@@ -38,7 +38,7 @@ from grounding.training.processes import Processes, processes
 from grounding.training.settings import TrainSettings
 from grounding.views import View
 from pipeline.features import FeatureSource, StandardisedHead
-from pipeline.reporting import TrainReporter, draw_curves
+from pipeline.reporting import TrainReporter, draw_curves, in_words
 from pipeline.stage import device, finish, is_finished, start
 from pipeline.train_data import Reading, TrainData
 
@@ -142,8 +142,9 @@ def _on_features(
 ) -> tuple[StandardisedHead, FeatureSource, FeatureSource]:
     """Compute the features of all photos; give a head that learns from them."""
     folder.mkdir(exist_ok=True)
+    mark = _data_record(data)["index"]  # shards may have been made anew since
     train_photos, val_photos = (
-        data.features(model, view, split, folder / f"{split}.npy", stop)
+        data.features(model, view, split, folder / f"{split}-{mark}.npy", stop)
         for split in ("train", "val")
     )
     if not len(train_photos.rows):
@@ -200,14 +201,7 @@ def _write(
     trained.save(out / MODEL, record)
     shutil.rmtree(out / FEATURES, ignore_errors=True)
     finish(out, metrics)
-    if measured:
-        print(
-            f"validation: mAP {measured['map_macro']:.4f} (mean over {measured['tags']} tags), "
-            f"{measured['map_micro']:.4f} (all pairs), P@5 {measured['precision_at_5']:.4f}, "
-            f"{measured['images']:,} photos"
-        )
-    else:
-        print("validation: none, the val split has no tag that can be measured")
+    print(f"validation: {in_words(measured)}")
     if rejects:
         print(f"rejected: {len(rejects):,} samples, listed in {out / REJECTS}")
     print(f"model: {out / MODEL}; curves: {out / CURVES}; logs: {out / LOGS}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -108,13 +109,17 @@ class TrainData:
         index = ShardIndex.load(folder)
         own = f"{folder}/{VOCABULARY}"
         table = read_vocabulary(own)
-        for path in (own, vocabulary):
-            tags = read_vocabulary(path)["tag"].to_pylist()
-            if fingerprint(tags) != index.vocabulary:
-                raise UserError(
-                    f"{path}: is not the vocabulary of the shards in {folder} ({len(tags)} tags, "
-                    f"theirs has {index.tags}); give vocabulary={own}, or make the shards anew"
-                )
+        tags = table["tag"].to_pylist()
+        if fingerprint(tags) != index.vocabulary:
+            raise UserError(
+                f"{own}: is not the vocabulary that the shards beside it were made with; make them "
+                "anew: stage=shards"
+            )
+        if vocabulary != own and read_vocabulary(vocabulary)["tag"].to_pylist() != tags:
+            raise UserError(
+                f"{vocabulary}: is not the vocabulary of the shards in {folder}; give "
+                f"vocabulary={own}, or make the shards anew"
+            )
         if index.samples("train") == 0:
             raise UserError(f"{folder}: no training photos in the shards; make them anew")
         _check_lanes(settings, reading, here)
@@ -152,9 +157,14 @@ class TrainData:
             disable=hidden,
         ) as bar:
             task = bar.add_task("", total=source.samples // self.here.world)
-            return compute_features(
+            found = compute_features(
                 model, source, path, self.here, lambda count: bar.advance(task, count), stop
             )
+        of_bar = bar.tasks[task]
+        if self.here.is_first and of_bar.completed:
+            rate = of_bar.completed * self.here.world / max(of_bar.elapsed or 0, 1e-9)
+            print(f"features of {len(found.rows):,} {split} photos: {rate:,.0f} images/s")
+        return found
 
     def _workers(self) -> int:
         if self.reading.workers is not None:
@@ -174,7 +184,8 @@ def _counts(vocabulary: pa.Table, path: str) -> Tensor:
 def _check_lanes(settings: TrainSettings, reading: Reading, here: Processes) -> None:
     if settings.batch % reading.lanes:
         raise UserError(
-            f"train.lanes={reading.lanes}: does not divide train.batch={settings.batch}"
+            f"train.lanes={reading.lanes}: does not divide train.batch={settings.batch}; give "
+            f"train.lanes={math.gcd(reading.lanes, settings.batch)}"
         )
     if reading.lanes % here.world:
         raise UserError(

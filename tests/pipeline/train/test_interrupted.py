@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from safetensors import safe_open
 
 from grounding.training import loop
 from pipeline import features
-from tests.pipeline.train.made import SMALL, losses, run, weights, write_shards
+from tests.pipeline.train.made import SMALL, losses, run, sample, weights, write_shard, write_shards
 
 # With momentum and second moments, batch norm, a moving average and a schedule to restore.
 KEYS = (
@@ -129,34 +130,58 @@ def test_a_stop_at_any_step(
     assert losses(tmp_path)[0] == losses(whole)[0]
 
 
+Compute = Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]
+
+
+class Killed:
+    """Computes features, until it dies after so many photos as suddenly as by a kill."""
+
+    def __init__(self, compute: Compute, photos: int) -> None:
+        self._compute, self._photos, self.done = compute, photos, 0
+
+    def __call__(self, model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        if self.done >= self._photos:
+            raise MemoryError
+        self.done += len(batch)
+        return self._compute(model, batch)
+
+
+def kill_in_features(patch: pytest.MonkeyPatch, photos: int, *arguments: str) -> None:
+    with patch.context() as patched:
+        patched.setattr(features, "SAVE_SECONDS", 0)
+        patched.setattr(features, "pooled_features", Killed(features.pooled_features, photos))
+        with pytest.raises(MemoryError):
+            run(*arguments)
+
+
 def test_features_are_not_computed_twice(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed after the second step of the training photos, then after the first of the others."""
-    wanted, out = tmp_path / "wanted", tmp_path / "out"
-    run(f"shards={shards}", f"out={wanted}", *FROZEN)
-    inner, computed = features.pooled_features, [0]
-    arguments = [f"shards={shards}", f"out={out}", *FROZEN]
-    for photos in (32, 16):
-        begun = [0]
-
-        def count(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
-            if begun[0] >= photos:  # noqa: B023
-                raise MemoryError  # as sudden as a kill
-            begun[0] += len(batch)  # noqa: B023
-            computed[0] += len(batch)
-            return inner(model, batch)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(features, "SAVE_SECONDS", 0)
-            patched.setattr(features, "pooled_features", count)
-            with pytest.raises(MemoryError):
-                run(*arguments)
-    with monkeypatch.context() as patched:
-        photos = 1000
-        begun = [0]
-        patched.setattr(features, "pooled_features", count)
-        run(*arguments)
-    assert computed[0] < 71 + 23 + 2 * 16
-    assert weights(out) == weights(wanted)
+    """Killed after some of the training photos, then after the rest of them and some others."""
+    arguments = [f"shards={shards}", *FROZEN]
+    run(f"out={tmp_path / 'whole'}", *arguments)
+    out = tmp_path / "out"
+    kill_in_features(monkeypatch, 32, f"out={out}", *arguments)
+    kill_in_features(monkeypatch, 58, f"out={out}", *arguments)
+    last = Killed(features.pooled_features, 1000)
+    monkeypatch.setattr(features, "pooled_features", last)
+    run(f"out={out}", *arguments)
+    assert 0 < last.done < 23
+    assert weights(out) == weights(tmp_path / "whole")
     assert not (out / "features").exists()
+
+
+def test_features_of_other_shards_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shards were made anew after the kill, under the same name."""
+    shards, out = tmp_path / "shards", tmp_path / "out"
+    write_shards(shards, (40,), (10,))
+    arguments = [f"shards={shards}", *FROZEN]
+    kill_in_features(monkeypatch, 45, f"out={out}", *arguments)
+    shutil.rmtree(shards)
+    write_shards(shards, (9, 31), (10,))
+    write_shard(shards / "train" / "000000.tar", [sample(number) for number in range(100, 109)])
+    run(f"out={out}", *arguments)
+    run(f"out={tmp_path / 'whole'}", *arguments)
+    assert weights(out) == weights(tmp_path / "whole")

@@ -23,8 +23,8 @@ from tests.pipeline.train.made import (
 WHOLE_NET = (
     *("experiment=finetune", "model.name=timm:nf_resnet26", "model.weights=random"),
     *("train.epochs=2", "train.optimizer=sgd", "train.lr=0.0002", "train.accumulate=2"),
+    "model.preprocessing={size:32}",
 )
-SIZE = "model.preprocessing={size:32}"
 FROZEN = ("experiment=frozen", "train.epochs=3")
 
 
@@ -40,7 +40,7 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("recipe", [WHOLE_NET, FROZEN], ids=["whole net", "frozen"])
 def test_two_processes_are_as_one(uneven: Path, tmp_path: Path, recipe: tuple[str, ...]) -> None:
-    keys = [f"shards={uneven}", *SMALL, *recipe, SIZE, "train.batch=16", "train.lanes=4"]
+    keys = [f"shards={uneven}", *SMALL, *recipe, "train.batch=16", "train.lanes=4"]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     two = tmp_path / "two"
     with subprocess.Popen(

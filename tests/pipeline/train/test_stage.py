@@ -143,9 +143,18 @@ def test_attention_of_the_trained_model(
         assert maps["striped"].max() > 0
 
 
-def test_the_frozen_head_is_linear_on_the_nets_features(shards: Path, tmp_path: Path) -> None:
+def test_the_frozen_head_fits_the_nets_features(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     """The loss of the last epoch's weights on all photos lies below that of the frequencies."""
     run(f"shards={shards}", f"out={tmp_path}", *SMALL, "experiment=frozen", "train.epochs=10")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("features of 71 train photos: ")
+    assert printed[1].startswith("features of 23 val photos: ")
+    assert [line.partition(":")[0] for line in printed[2:]] == [
+        *(f"epoch {number}/10" for number in range(1, 11)),
+        *("validation", "model"),
+    ]
     classifier = TagClassifier.load(tmp_path)
     photos = samples_of(shards, "train")
     logits = torch.stack([classifier.logits(photo) for photo, _ in photos])
