@@ -1,5 +1,6 @@
 """Which loss a setting stands for, and where the head begins."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,22 +18,19 @@ WEIGHTS = torch.tensor([3.0, 3.0, (70 / 30) ** 0.5, 0.0])  # √((N − n) / n),
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, lambda *given: losses.bce(*given)),
+        ({}, losses.bce),
         (
             {"positive_weight_power": 0.5, "positive_weight_cap": 3.0},
-            lambda *given: losses.bce(*given, WEIGHTS),
+            partial(losses.bce, positive_weights=WEIGHTS),
         ),
-        (
-            {"loss": "focal", "focal_gamma": 1.5},
-            lambda *given: losses.focal(*given, gamma=1.5),
-        ),
+        ({"loss": "focal", "focal_gamma": 1.5}, partial(losses.focal, gamma=1.5)),
         (
             {"loss": "asymmetric", "asymmetric_gamma": 3.0, "asymmetric_clip": 0.2},
-            lambda *given: losses.asymmetric(*given, gamma_negative=3.0, clip=0.2),
+            partial(losses.asymmetric, gamma_negative=3.0, clip=0.2),
         ),
         (
             {"loss": "asymmetric", "positive_weight_power": 0.5, "positive_weight_cap": 3.0},
-            lambda *given: losses.asymmetric(*given, WEIGHTS),
+            partial(losses.asymmetric, positive_weights=WEIGHTS),
         ),
     ],
 )
