@@ -46,7 +46,7 @@ class TrainReporter:
         )
         self._task: TaskID = self._bar.add_task("Training", total=epochs * steps, news="")
         self._logs = SummaryWriter(str(folder), purge_step=done)
-        self._photos, self._since = 0, time.monotonic()
+        self._photos, self._since, self._rate = 0, time.monotonic(), 0.0
 
     def __enter__(self) -> TrainReporter:
         self._bar.start()
@@ -61,11 +61,11 @@ class TrainReporter:
     ) -> None:
         done = progress.epoch * self._steps + progress.step
         self._photos += photos
-        rate = self._photos / max(time.monotonic() - self._since, 1e-9)
+        self._rate = self._photos / max(time.monotonic() - self._since, 1e-9)
         self._logs.add_scalar("train/loss", loss, done)
         self._logs.add_scalar("train/lr", lr, done)
-        self._logs.add_scalar("train/images_per_second", rate, done)
-        news = f"loss {loss:.4g}  {rate:,.0f} images/s"
+        self._logs.add_scalar("train/images_per_second", self._rate, done)
+        news = f"loss {loss:.4g}  {self._rate:,.0f} images/s"
         self._bar.update(self._task, completed=done, news=news)
 
     def epoch(self, row: dict[str, Any]) -> None:
@@ -73,8 +73,7 @@ class TrainReporter:
         for key, value in {"loss": row["loss"], **measured}.items():
             self._logs.add_scalar(f"epoch/{key}", value, row["epoch"])
         shown = [f"{name} {row[key]:.4f}" for key, name in SHOWN.items() if key in row]
-        rate = self._photos / max(time.monotonic() - self._since, 1e-9)
-        numbers = ", ".join([f"loss {row['loss']:.4f}", *shown, f"{rate:,.0f} images/s"])
+        numbers = ", ".join([f"loss {row['loss']:.4f}", *shown, f"{self._rate:,.0f} images/s"])
         print(f"epoch {row['epoch']}/{self._epochs}: {numbers}", flush=True)
         self._photos, self._since = 0, time.monotonic()
 
