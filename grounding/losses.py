@@ -36,20 +36,16 @@ def focal(
     positive_weights: Tensor | None = None,
     *,
     gamma: float = 2.0,
-    alpha: float | None = None,
 ) -> Tensor:
     """Focal loss (Lin et al. 2017, Focal Loss for Dense Object Detection, Eq. 5).
 
     Cross-entropy times (1 − p)^gamma, p the probability given to what is true: what is already
-    right counts less. `alpha` in [0, 1], if given, is the factor of tags that a photo has and
-    1 − alpha of those it has not. The rest is as of `bce`.
+    right counts less. The paper's alpha is left out. The rest is as of `bce`.
     """
     logits = _at_least_float32(logits)
     yes, no = logsigmoid(logits), logsigmoid(-logits)
     if_present = -yes * (gamma * no).exp()
     if_absent = -no * (gamma * yes).exp()
-    if alpha is not None:
-        if_present, if_absent = alpha * if_present, (1 - alpha) * if_absent
     return _sum(if_present, if_absent, targets, positive_weights)
 
 
@@ -58,25 +54,24 @@ def asymmetric(
     targets: Tensor,
     positive_weights: Tensor | None = None,
     *,
-    gamma_positive: float = 0.0,
     gamma_negative: float = 4.0,
     clip: float = 0.05,
 ) -> Tensor:
     """Asymmetric loss (Ridnik et al. 2021, Asymmetric Loss for Multi-Label Classification).
 
-    A focal loss with a gamma of its own for absent tags, whose probability is lowered by `clip`
-    first (not below 0): absent tags with a probability under `clip`, and with them many that
+    Cross-entropy of the tags that a photo has (the paper's gamma of these is 0, as it advises), and
+    a focal loss of those it has not, whose probability is lowered by `clip` first (not below 0):
+    absent tags with a probability under `clip`, and with them many that
     nobody cared to write down, cost nothing. The rest is as of `bce`.
     """
     logits = _at_least_float32(logits)
     yes, no = logsigmoid(logits), logsigmoid(-logits)
-    if_present = -yes * (gamma_positive * no).exp()
     if clip > 0:
         lowered = (yes.exp() - clip).clamp(min=0)
         if_absent = -torch.log1p(-lowered) * _power(lowered, gamma_negative)
     else:
         if_absent = -no * (gamma_negative * yes).exp()
-    return _sum(if_present, if_absent, targets, positive_weights)
+    return _sum(-yes, if_absent, targets, positive_weights)
 
 
 def positive_weights(counts: Tensor, samples: int, power: float = 0.5, cap: float = 20.0) -> Tensor:
