@@ -86,7 +86,7 @@ class TrainSettings:
     positive_weight_power: float | None = None
     positive_weight_cap: float = 20.0
     optimizer: Literal["sgd", "adamw"] = "adamw"
-    lr: float = 1e-3
+    lr: float = 5e-4
     head_lr_factor: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 0.01

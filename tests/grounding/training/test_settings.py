@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import asdict, fields
+from importlib.resources import files
 from typing import Any
 
 import pytest
+import yaml
 
 from data_prep.errors import UserError
 from grounding.training.settings import TrainSettings
@@ -49,6 +51,12 @@ USABLE: dict[str, list[Any]] = {
 
 def test_the_table_has_every_setting() -> None:
     assert set(UNUSABLE) == set(USABLE) == {field.name for field in fields(TrainSettings)}
+
+
+def test_the_defaults_are_those_of_the_stage() -> None:
+    given = yaml.safe_load((files("conf") / "stage" / "train.yaml").read_text("utf-8"))["train"]
+    defaults = asdict(TrainSettings())
+    assert {key: given[key] for key in defaults} == defaults
 
 
 @pytest.mark.parametrize("key", UNUSABLE)
