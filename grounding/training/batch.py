@@ -39,3 +39,11 @@ class Source(Protocol):
 
     def batches(self, epoch: int, first_step: int) -> Iterator[Batch]:
         """Give the batches of an epoch from one of its steps on, one a step."""
+
+
+class CountedSource(Source, Protocol):
+    """Also tells how many samples it has."""
+
+    @property
+    def samples(self) -> int:
+        """Samples of an epoch over all processes; of some it may turn out that they are bad."""

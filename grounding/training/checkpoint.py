@@ -111,18 +111,24 @@ class Checkpoint:
             raise UserError(
                 f"{self.path}: no checkpoint that can be read; remove it to start anew"
             ) from error
-        if note.get("fingerprint") != self._fingerprint or "progress" not in note:
-            raise UserError(
-                f"{self.path}: is of another model, other data or other settings; "
-                "give another out=, or overwrite=true to start anew"
-            )
-        progress = Progress(**json.loads(note["progress"]))
+        other = UserError(
+            f"{self.path}: is of another model, other data or other settings; "
+            "give another out=, or overwrite=true to start anew"
+        )
+        standing = json.loads(note.get("progress", "{}"))
+        if (
+            note.get("fingerprint") != self._fingerprint
+            or standing.keys() != vars(Progress()).keys()
+        ):
+            raise other
         self._prime_optimizer(found)
         wanted = self._state()
+        if _shapes(wanted) != _shapes(found):  # of this program before a change
+            raise other
         with torch.no_grad():
             for name, value in wanted.items():
                 value.copy_(found[name])
-        return progress
+        return Progress(**standing)
 
     def _state(self) -> dict[str, Tensor]:
         """Every tensor that changes in training, by a name of its own."""
@@ -155,6 +161,10 @@ class Checkpoint:
         for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (value.shape, value.dtype) for name, value in tensors.items()}
 
 
 def _write(tensors: dict[str, Tensor], path: Path, note: dict[str, str]) -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from grounding.tag_metrics import tag_metrics
-from grounding.training.batch import Source
+from grounding.training.batch import CountedSource
+from grounding.training.optimisation import autocast
 from grounding.training.processes import Processes
 
 MOST_SCORES = 100_000_000  # photos × tags that are ranked; more would fill the memory
@@ -18,7 +19,8 @@ MOST_SCORES = 100_000_000  # photos × tags that are ranked; more would fill the
 class Evaluation:
     """Measures a model on the photos of a source.
 
-    Of a split with more than `MOST_SCORES` scores the first photos are taken.
+    Of a split with more than `MOST_SCORES` scores the first photos are taken, and the metrics tell
+    how many were not: `images_left_out`.
 
     Attributes
     ----------
@@ -27,12 +29,16 @@ class Evaluation:
 
     Parameters
     ----------
-    source : Source
+    source : CountedSource
     processes : Processes
+    precision : {"fp32", "bf16"}
+        Of the net, as in training; scores are float32.
     """
 
-    def __init__(self, source: Source, processes: Processes) -> None:
-        self._source, self._processes = source, processes
+    def __init__(
+        self, source: CountedSource, processes: Processes, precision: str = "fp32"
+    ) -> None:
+        self._source, self._processes, self._precision = source, processes, precision
         self.ap: np.ndarray | None = None
 
     @torch.no_grad()
@@ -43,13 +49,16 @@ class Evaluation:
         """
         model.eval()
         scores, targets = [], []
-        left = MOST_SCORES
+        taken = left_out = 0
         for batch in self._source.batches(0, 0):
-            if left <= 0:
+            if taken * batch.targets.shape[1] >= MOST_SCORES:
+                left_out = self._source.samples - taken
                 break
-            scores += [model(each).float().cpu().numpy() for each in batch.inputs]
+            with autocast(self._processes.device, self._precision):
+                logits = [model(each) for each in batch.inputs]
+            scores += [each.float().cpu().numpy() for each in logits]
             targets.append(batch.targets.cpu().numpy())
-            left -= batch.total * batch.targets.shape[1]
+            taken += batch.total
         if not scores:
             return {}
         parts = self._processes.gather((np.concatenate(scores), np.concatenate(targets)))
@@ -60,6 +69,8 @@ class Evaluation:
             return {}
         metrics: dict[str, Any] = tag_metrics(every_score, every_target)
         self.ap = metrics.pop("ap")
+        if left_out:
+            metrics["images_left_out"] = left_out
         return metrics
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from data_prep.errors import UserError
 from grounding.training.batch import Batch, Source
 from grounding.training.checkpoint import Checkpoint, Progress
-from grounding.training.optimisation import Average, lr_factor, set_modes
+from grounding.training.optimisation import Average, autocast, lr_factor, set_modes
 from grounding.training.processes import Processes
 from grounding.training.settings import TrainSettings
 
@@ -93,22 +92,26 @@ def train(run: Run, progress: Progress) -> None:
     UserError
         Loss or gradient are not finite, or an epoch had no photo. The last good checkpoint stays.
     """
-    net = _parallel(run)
+    net, first = _parallel(run), run.processes.is_first
     while not _is_done(progress, run.settings):
         set_modes(run.model, run.settings)
         _epoch(run, net, progress)
         if progress.photos == 0:
             raise UserError(
-                f"epoch {progress.epoch + 1}: no photo could be read; look at the shards"
+                f"epoch {progress.epoch + 1}: no photo could be read; make the shards anew"
             )
         row = {"epoch": progress.epoch + 1, "loss": progress.loss / progress.photos}
-        due = (progress.epoch + 1) % run.settings.evaluate_epochs == 0
-        progress.epoch, progress.step = progress.epoch + 1, 0
-        progress.loss, progress.photos = 0.0, 0
-        progress.history.append(row)
-        if due:
+        after = Progress(
+            epoch=progress.epoch + 1, seconds=progress.seconds, history=[*progress.history, row]
+        )
+        if after.epoch % run.settings.evaluate_epochs == 0 or _is_done(after, run.settings):
+            if first:
+                run.checkpoint.save(progress)  # an evaluation may be long, and be broken off
+            run.processes.spread(run.result)
             row |= run.evaluate(run.result)
-        if run.processes.is_first:
+        progress.epoch, progress.step, progress.history = after.epoch, 0, after.history
+        progress.loss, progress.photos = 0.0, 0
+        if first:
             run.checkpoint.save(progress)
             run.reporter.epoch(row)
 
@@ -134,24 +137,20 @@ def _is_done(progress: Progress, settings: TrainSettings) -> bool:
 
 def _epoch(run: Run, net: Any, progress: Progress) -> None:
     """Do what is left of an epoch."""
-    watch = _Watch(run, progress)
+    watch, steps = _Watch(run, progress), run.source.steps
+    alone = run.processes.world == 1
     for batch in run.source.batches(progress.epoch, progress.step):
-        number = progress.epoch * run.source.steps + progress.step
+        number = progress.epoch * steps + progress.step
         for group in run.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * lr_factor(run.settings, run.source.steps, number)
+            group["lr"] = group["base_lr"] * lr_factor(run.settings, steps, number)
         seed = (run.settings.seed, number, run.processes.rank)
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         loss, norm = _step(run, net, batch)
         if run.average is not None:
-            run.average.update(run.model, number)
+            run.average.update(number)
         progress.step += 1
         watch.note(loss, norm, len(batch.targets))
-        alone = run.processes.world == 1
-        if (
-            progress.step % CHECK_STEPS == 0
-            or progress.step == run.source.steps
-            or (alone and run.stop())
-        ):
+        if progress.step % CHECK_STEPS == 0 or (alone and run.stop()):
             watch.look()
     watch.look()
 
@@ -161,20 +160,21 @@ def _step(run: Run, net: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     settings, processes = run.settings, run.processes
     run.optimizer.zero_grad(set_to_none=True)
     inputs = batch.inputs[0]
-    total = inputs.new_zeros((), dtype=torch.float64)
+    total = inputs.new_zeros(())
     pieces = _pieces(inputs, batch.targets, settings.accumulate)
     for number, (piece, targets) in enumerate(pieces, 1):
         alone = processes.world == 1 or number == len(pieces)
-        autocast = torch.autocast(inputs.device.type, torch.bfloat16, settings.precision == "bf16")
         with nullcontext() if alone else net.no_sync():
-            with autocast:
+            with autocast(inputs.device, settings.precision):
                 logits = net(piece)
             loss = run.loss(logits[: len(targets)], targets).sum()
             # DDP takes the mean over the processes; wanted is that over the global batch.
             (loss * (processes.world / batch.total)).backward()
         total += loss.detach()
     learned = [p for group in run.optimizer.param_groups for p in group["params"]]
-    norm = clip_grad_norm_(learned, settings.clip_norm or math.inf)
+    norm = get_total_norm(p.grad for p in learned if p.grad is not None)
+    if settings.clip_norm is not None:
+        clip_grads_with_norm_(learned, settings.clip_norm, norm)
     run.optimizer.step()
     return total, norm
 
@@ -211,10 +211,10 @@ class _Watch:
         if not self._losses:
             return
         run, progress = self._run, self._progress
-        sums = torch.stack(self._losses)
-        self._check(sums, torch.stack(self._norms))
-        counts = torch.tensor([float(self._photos)], dtype=torch.float64, device=sums.device)
-        loss, photos = run.processes.total(torch.cat([sums.sum()[None], counts])).tolist()
+        sums = torch.stack(self._losses).cpu().double()  # not every device has float64
+        self._check(sums, torch.stack(self._norms).cpu())
+        own = torch.stack([sums.sum(), torch.tensor(self._photos)])
+        loss, photos = run.processes.total(own).tolist()
         progress.loss += loss
         progress.photos += int(photos)
         now = time.monotonic()
@@ -238,6 +238,6 @@ class _Watch:
             what = "loss" if not losses[bad][0].isfinite() else "gradient"
             raise UserError(
                 f"epoch {self._progress.epoch + 1}, step {first}: the {what} is not finite; the "
-                "last good checkpoint is kept; give a smaller train.lr or a train.clip_norm, "
-                "and overwrite=true"
+                "same command with a smaller train.lr or a train.clip_norm goes on from the last "
+                "checkpoint, overwrite=true starts anew"
             )

@@ -60,6 +60,11 @@ def lr_factor(settings: TrainSettings, steps_an_epoch: int, step: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Let a net compute in `TrainSettings.precision`."""
+    return torch.autocast(device.type, torch.bfloat16, precision == "bf16")
+
+
 class Average:
     """An exponential moving average of a model's parameters and buffers.
 
@@ -67,24 +72,33 @@ class Average:
     ----------
     model : nn.Module
         A copy with the averaged values; in eval mode.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Stays where it is from now on: its tensors change in place only.
+    decay : float
+        In [0, 1).
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self._decay = decay
+        # Collected once: with the names of a whole net it takes as long as the update itself.
+        self._means, self._copies = _floats_and_others(self.model)
+        self._values, self._originals = _floats_and_others(model)
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
+    def update(self, step: int) -> None:
         """Take the model's values in, after a step (from 0 over the whole run)."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        pairs = list(zip(_values(self.model), _values(model), strict=True))
-        floats = [(mean, value) for mean, value in pairs if mean.is_floating_point()]
-        means, values = zip(*floats, strict=True)
-        torch._foreach_lerp_(means, values, weight)  # one call on a GPU, not one a tensor
-        for mean, value in pairs:
-            if not mean.is_floating_point():
-                mean.copy_(value)
+        # One call on a GPU, not one a tensor.
+        torch._foreach_lerp_(self._means, self._values, weight)
+        if self._copies:
+            torch._foreach_copy_(self._copies, self._originals)
 
 
-def _values(model: nn.Module) -> list[Tensor]:
-    return list(model.state_dict().values())
+def _floats_and_others(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    tensors = list(model.state_dict().values())
+    floats = [each for each in tensors if each.is_floating_point()]
+    return floats, [each for each in tensors if not each.is_floating_point()]

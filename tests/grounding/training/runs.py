@@ -50,6 +50,10 @@ class Noise:
         self.targets = torch.from_numpy(rng.integers(-1, 2, (self.count, TAGS), np.int8))
 
     @property
+    def samples(self) -> int:
+        return self.count
+
+    @property
     def steps(self) -> int:
         return -(-self.count // self.batch)
 

@@ -75,7 +75,7 @@ def test_going_on_after_every_step(
     kept = keep_every_save(unbroken, tmp_path)
     train(unbroken, progress)
     expected = state(unbroken)
-    assert len(kept) == 2 * (STEPS + 1)
+    assert len(kept) == 2 * (STEPS + 2)
     places = []
     for file in kept:
         run = new_run(file.parent, options, seed=1)
@@ -90,7 +90,8 @@ def test_going_on_after_every_step(
         losses = [row["loss"] for row in restored.history]
         assert losses == pytest.approx([row["loss"] for row in progress.history], rel=1e-12)
         assert [row["epoch"] for row in restored.history] == [1, 2]
-    assert places == [*((0, n) for n in (1, 2, 3)), (1, 0), *((1, n) for n in (1, 2, 3)), (2, 0)]
+    of_epochs = [[*((epoch, n) for n in (1, 2, 3, 3)), (epoch + 1, 0)] for epoch in (0, 1)]
+    assert places == of_epochs[0] + of_epochs[1]
 
 
 def test_a_later_session_goes_on_with_the_rate_of_the_schedule(tmp_path: Path) -> None:
@@ -189,17 +190,48 @@ def test_a_file_of_another_run(tmp_path: Path) -> None:
             run.checkpoint.restore()
 
 
+def changed(path: Path, what: str) -> None:
+    """Rewrite a checkpoint as the program before a change might have."""
+    with safe_open(path, "pt") as file:
+        note, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if what == "a tensor less":
+        del tensors["model.6.bias"]
+    elif what == "a tensor more":
+        tensors["model.7.bias"] = torch.zeros(5)
+    elif what == "another name":
+        tensors["optimizer.6.bias.mean"] = tensors.pop("optimizer.6.bias.exp_avg")
+    elif what == "another shape":
+        tensors["model.6.bias"] = torch.zeros(1)  # copy_ would broadcast it
+    else:
+        progress = json.loads(note["progress"])
+        del progress["seconds"]
+        renamed = {"time": 1.0} if what == "another field" else {}
+        note["progress"] = json.dumps(progress | renamed)
+    save_file(tensors, path, note)
+
+
 @pytest.mark.parametrize(
-    "error",
+    "what",
     [
-        OSError(errno.ENOSPC, "No space left on device"),
-        SafetensorError(
-            "Error while serializing: I/O error: No space left on device (os error 28)"
-        ),
+        *("a tensor less", "a tensor more", "another name", "another shape"),
+        *("a field less", "another field"),
     ],
-    ids=["OSError", "SafetensorError"],
 )
-def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_a_file_of_the_program_before_a_change(tmp_path: Path, what: str) -> None:
+    train(new_run(tmp_path, {"epochs": 1}), Progress())
+    run = new_run(tmp_path, {"epochs": 1}, seed=1)
+    before = state(run)
+    changed(run.checkpoint.path, what)
+    with pytest.raises(UserError, match=r"^[^\n]+ is of another model[^\n]+ overwrite=true"):
+        run.checkpoint.restore()
+    assert all(torch.equal(state(run)[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("kind", [OSError, SafetensorError])
+def test_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], number: int
+) -> None:
     """The stage knows it by its number; the earlier checkpoint stays, half a file does not."""
     run = new_run(tmp_path, {"epochs": 1})
     train(run, Progress())
@@ -207,12 +239,16 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exc
 
     def fill(_: object, path: Path, __: object) -> None:
         Path(path).write_bytes(before[:100])
-        raise error
+        if kind is OSError:
+            raise OSError(number, os.strerror(number))
+        raise SafetensorError(
+            f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})"
+        )
 
     monkeypatch.setattr(checkpoint_module, "save_file", fill)
-    with pytest.raises(OSError, match="No space left on device") as caught:
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
         run.checkpoint.save(Progress())
-    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.errno == number
     assert run.checkpoint.path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 

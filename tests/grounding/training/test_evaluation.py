@@ -21,6 +21,7 @@ class Shapes:
     """Three batches of photos of two shapes."""
 
     steps = 3
+    samples = 18
 
     def __init__(self) -> None:
         rng = np.random.default_rng(1)
@@ -59,9 +60,23 @@ def test_photos_of_several_shapes() -> None:
 def test_too_many_scores(monkeypatch: pytest.MonkeyPatch, most: int, photos: int) -> None:
     monkeypatch.setattr(evaluation, "MOST_SCORES", most)
     net, source = small_net(), Shapes()
-    expected = expected_metrics(net, source, photos)
+    expected = expected_metrics(net, source, photos) | {"images_left_out": 18 - photos}
     del expected["ap"]
     assert Evaluation(source, ALONE)(net) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_precision_is_that_of_the_training() -> None:
+    net, source = small_net(norm=True).eval(), Shapes()
+    kinds: list[torch.dtype] = []
+    net.register_forward_hook(lambda _, __, logits: kinds.append(logits.dtype))
+    exact, rough = (Evaluation(source, ALONE, each)(net) for each in ("fp32", "bf16"))
+    assert kinds == [torch.float32] * 6 + [torch.bfloat16] * 6
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        scores = [net(each).float().numpy() for each in source.inputs]
+    expected = tag_metrics(np.concatenate(scores), source.targets.numpy())
+    del expected["ap"]
+    assert rough == pytest.approx(expected, rel=1e-9)
+    assert rough != exact
 
 
 @pytest.mark.parametrize("value", [-1, 0, 1])

@@ -74,12 +74,45 @@ def test_evaluation(tmp_path: Path, ema: float | None) -> None:
     modes: list[bool] = []
     run, progress = make_run(tmp_path, settings, net=net, evaluate=evaluate), Progress()
     train(run, progress)
-    assert [row.get("map_macro") for row in progress.history] == [None, 0.1, None, 0.2, None]
-    assert len(measured) == 2
+    assert [row.get("map_macro") for row in progress.history] == [None, 0.1, None, 0.2, 0.3]
+    assert len(measured) == 3
     assert all(each is run.result for each in measured)
     assert modes == [True] * 15  # evaluation leaves no trace in the epochs after it
     notes: Any = run.reporter
     assert notes.rows == progress.history
+
+
+def test_the_epoch_at_which_a_plateau_ends_the_run_is_evaluated(tmp_path: Path) -> None:
+    settings = TrainSettings(epochs=9, evaluate_epochs=9, plateau_epochs=1)
+    run = make_run(tmp_path, settings, evaluate=lambda _: {"map_macro": 0.5})
+    run.loss, progress = told(itertools.repeat(1.0)), Progress()
+    train(run, progress)
+    assert [row.get("map_macro") for row in progress.history] == [None, 0.5]
+
+
+@pytest.mark.parametrize("ema", [None, 0.5])
+def test_an_evaluation_that_is_broken_off(tmp_path: Path, ema: float | None) -> None:
+    """Its epoch is not lost: the next session evaluates, without training."""
+    settings = TrainSettings(epochs=2, evaluate_epochs=2, ema=ema)
+
+    def break_off(_: nn.Module) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    run = make_run(tmp_path, settings, evaluate=break_off)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, Progress())
+    again = make_run(
+        tmp_path, settings, net=small_net(seed=1), loss=told(iter([])), evaluate=lambda _: {"p": 1}
+    )
+    progress = again.checkpoint.restore()
+    assert progress is not None
+    assert (progress.epoch, progress.step) == (1, 3)
+    train(again, progress)
+    unbroken, whole = make_run(tmp_path, settings, evaluate=lambda _: {"p": 1}), Progress()
+    train(unbroken, whole)
+    assert progress.history == whole.history
+    assert (progress.epoch, progress.step, progress.photos, progress.loss) == (2, 0, 0, 0.0)
+    assert all(value.equal(state(unbroken)[name]) for name, value in state(again).items())
 
 
 class _Break(torch.autograd.Function):
@@ -121,8 +154,9 @@ def test_what_is_not_finite(
     with pytest.raises(UserError) as caught:
         train(run, Progress())
     message = str(caught.value)
-    assert message.startswith(f"epoch 2, step 4: the {what} is not finite; the last good")
-    assert "train.lr" in message
+    assert message.startswith(f"epoch 2, step 4: the {what} is not finite; the same")
+    assert message.endswith("goes on from the last checkpoint, overwrite=true starts anew")
+    assert "a smaller train.lr or a train.clip_norm" in message
     assert "\n" not in message
     again = make_run(tmp_path, settings, source=Noise(20, 4))
     progress = again.checkpoint.restore()
@@ -166,11 +200,11 @@ def test_stop(tmp_path: Path, at: int) -> None:
     assert torch.equal(weights(again.model), weights(unbroken.model))
 
 
-@pytest.mark.parametrize(("minutes", "saves"), [(0, 6 + 2), (2.5, 2 + 2), (1000, 2)])
+@pytest.mark.parametrize(("minutes", "saves"), [(0, 6 + 4), (2.5, 2 + 4), (1000, 4)])
 def test_how_often_a_checkpoint_is_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, saves: int
 ) -> None:
-    """Steps of a minute; besides those that are due, one after each epoch."""
+    """Steps of a minute; besides those that are due, one before and after each evaluation."""
     clock = itertools.count(0, 60)
     monkeypatch.setattr(loop, "CHECK_STEPS", 1)
     monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))
@@ -183,7 +217,7 @@ def test_how_often_a_checkpoint_is_saved(
 
 def test_an_epoch_without_a_photo(tmp_path: Path) -> None:
     run = make_run(tmp_path, TrainSettings(), source=Noise(lost=frozenset(range(11))))
-    with pytest.raises(UserError, match=r"^epoch 1: no photo could be read; look at the shards$"):
+    with pytest.raises(UserError, match=r"^epoch 1: no photo could be read; make the shards anew$"):
         train(run, Progress())
     assert not run.checkpoint.path.exists()
 

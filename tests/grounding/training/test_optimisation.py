@@ -128,7 +128,7 @@ def test_average(decay: float) -> None:
         with torch.no_grad():
             for value in net.state_dict().values():
                 value.add_(step + 1)
-        average.update(net, step)
+        average.update(step)
         keep = min(decay, (1 + step) / (10 + step))
         for name, value in net.state_dict().items():
             if name.endswith("num_batches_tracked"):
