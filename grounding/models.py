@@ -189,7 +189,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             with warnings.catch_warnings(action="ignore"):  # of pickles that then fail
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        reason = error.strerror or error  # safetensors fills in no strerror
+        raise UserError(f"{path}: cannot be read ({reason}); check the path") from error
     except Exception as error:  # bytes that are no pickle can make the unpickler raise anything
         raise UserError(
             f"{path}: no weights that can be read; give a state dict saved by torch.save "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -88,11 +89,15 @@ class Preprocessing:
         levels = pixels.float() * (self.white / 255)
         if self.channels == "BGR":
             levels = levels.flip(-3)
-        mean, std = (
-            torch.tensor(values, device=pixels.device).view(3, 1, 1)
-            for values in (self.mean, self.std)
+        return (levels - _per_channel(self.mean, pixels.device)) / _per_channel(
+            self.std, pixels.device
         )
-        return (levels - mean) / std
+
+
+@lru_cache
+def _per_channel(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    """Put (3, 1, 1) values on a device, once: a copy makes the processor wait for a GPU."""
+    return torch.tensor(values, device=device).view(3, 1, 1)
 
 
 def attention_size(width: int, height: int, short_side: int) -> tuple[int, int]:

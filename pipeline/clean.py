@@ -1,7 +1,5 @@
 """Stage `clean`: a noisy crawl becomes training rows and a vocabulary."""
 
-import errno
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +23,7 @@ from data_prep.crawl import Batch, Crawl
 from data_prep.errors import UserError
 from data_prep.tag_pictures import rank_frequency, tag_cloud
 from pipeline.clean_input import KINDS, batches, local_files, open_input, tag_captions
-from pipeline.stage import finish, is_finished, start
+from pipeline.stage import cores, disk_full, finish, is_finished, start
 
 IMAGES, REJECTS, VOCABULARY = "images.parquet", "rejects.parquet", "vocabulary.parquet"
 SPOOL = "spool"  # rows between passes; removed at the end
@@ -63,14 +61,11 @@ def run(config: DictConfig) -> None:
     out = start(config, local_files(crawl, config), WRITES, folders=(IMAGES, REJECTS, SPOOL))
     spool = out / SPOOL
     try:
-        spool.mkdir(exist_ok=True)
-        clean = _clean_on_spark if config.engine == "spark" else _clean_here
-        vocabulary, counts, funnel = clean(crawl, rules, out, config)
-        _write_vocabulary(out, vocabulary, counts, rules)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise UserError(f"out={out}: the disk is full; free some or give another out=") from error
+        with disk_full(out, "free some or give another out="):
+            spool.mkdir(exist_ok=True)
+            clean = _clean_on_spark if config.engine == "spark" else _clean_here
+            vocabulary, counts, funnel = clean(crawl, rules, out, config)
+            _write_vocabulary(out, vocabulary, counts, rules)
     finally:
         shutil.rmtree(spool, ignore_errors=True)
     tables = ((config.engine == "spark" and config.spark.storage) or str(out)).rstrip("/")
@@ -84,7 +79,7 @@ def run(config: DictConfig) -> None:
 
 def _clean_here(crawl: Crawl | Batch, rules: Rules, out: Path, config: DictConfig) -> Result:
     """Clean on this machine."""
-    threads = config.threads or os.cpu_count() or 1
+    threads = cores(config)
     with _arrow_threads(threads), _Bar() as bar, ThreadPoolExecutor(min(threads, 2)) as pool:
         if isinstance(crawl, Crawl) and config.data.kind == "captions":
             crawl = tag_captions(crawl, config, bar.counter("Tagging captions"))

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grounding.heads import head_of, pooled_features
 from grounding.training.batch import Batch
 from grounding.training.processes import Processes
 from pipeline.loading import ShardSource
@@ -40,19 +39,24 @@ class Features:
     pairs: np.ndarray
 
     def mean_and_std(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation (F,) of each feature, float32; 1 where one never varies."""
+        """Mean and standard deviation (F,) of each feature, float32.
+
+        No deviation is below a hundredth of their mean: a feature that hardly varies here tells
+        more about rounding than about photos. If none varies, all are 1.
+        """
         total = np.zeros((2, self.values.shape[1]))
         for start in range(0, len(self.rows), ROWS):
             some = self.values[self.rows[start : start + ROWS]].astype(np.float64)
             total += some.sum(0), (some**2).sum(0)
         mean, square = total / max(len(self.rows), 1)
         std = np.sqrt(np.maximum(square - mean**2, 0))
-        std[std < 1e-6] = 1.0
+        std = np.maximum(std, std.mean() / 100) if std.any() else np.ones_like(std)
         return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
 
 def compute_features(
-    model: nn.Module,
+    net: nn.Module,
+    width: int,
     source: ShardSource,
     path: Path,
     processes: Processes,
@@ -63,8 +67,10 @@ def compute_features(
 
     Parameters
     ----------
-    model : nn.Module
-        See `grounding.heads.tag_net`; in eval mode.
+    net : nn.Module
+        Photos (n, 3, h, w) → features (n, F); in eval mode.
+    width : int
+        F.
     source : ShardSource
         Of this process, unshuffled.
     path : Path
@@ -78,33 +84,38 @@ def compute_features(
     KeyboardInterrupt
         Somebody wanted to stop; what was done is kept.
     """
-    shape = (source.samples, head_of(model)[1].in_features)
     if processes.is_first and not path.is_file():
-        _make_file(path, shape)
+        _make_file(path, (source.samples, width))
     processes.wait()
     values = np.lib.format.open_memmap(path, "r+")
-    part = path.with_name(f"{path.stem}-{processes.rank}-of-{processes.world}.npz")
-    steps, pairs = _read_part(part)
+    own = f"{path.stem}-{processes.rank}-of-{processes.world}"
+    steps = max((_steps(part) for part in path.parent.glob(f"{own}-*.npy")), default=0)
+    pairs: list[np.ndarray] = []
     saved = time.monotonic()
     for step, batch in enumerate(source.batches(0, steps), steps + 1):
         numbers = batch.numbers.numpy()
         with torch.no_grad():
-            found = [pooled_features(model, each).float().cpu().numpy() for each in batch.inputs]
+            found = [net(each).float().cpu().numpy() for each in batch.inputs]
         values[numbers] = np.concatenate(found)
         pairs.append(_pairs(batch, numbers))
         follow(len(numbers))
         if stop() or time.monotonic() - saved > SAVE_SECONDS or step == source.steps:
             values.flush()
-            _save_part(part, step, pairs)
-            saved = time.monotonic()
+            _save_whole(path.with_name(f"{own}-{step:09d}.npy"), np.concatenate(pairs))
+            saved, pairs = time.monotonic(), []
         if stop():
             raise KeyboardInterrupt
     processes.wait()
-    parts = path.parent.glob(f"{path.stem}-*-of-{processes.world}.npz")
+    parts = path.parent.glob(f"{path.stem}-*-of-{processes.world}-*.npy")
     none = np.zeros((0, 3), np.int32)  # a split without photos has no parts
-    every = np.concatenate([none, *(each for part in parts for each in _read_part(part)[1])])
+    every = np.concatenate([none, *(np.load(part) for part in parts)])
     every = every[np.lexsort((every[:, 1], every[:, 0]))]
     return Features(values, np.unique(every[:, 0]).astype(np.int64), every)
+
+
+def _steps(part: Path) -> int:
+    """Steps that a process had done when it wrote this file."""
+    return int(part.stem.rpartition("-")[2])
 
 
 def _make_file(path: Path, shape: tuple[int, int]) -> None:
@@ -124,18 +135,10 @@ def _make_file(path: Path, shape: tuple[int, int]) -> None:
         raise
 
 
-def _read_part(path: Path) -> tuple[int, list[np.ndarray]]:
-    """Steps that a process has done, and the tags of their photos."""
-    if not path.is_file():
-        return 0, [np.zeros((0, 3), np.int32)]
-    with np.load(path) as content:
-        return int(content["steps"]), [content["pairs"]]
-
-
-def _save_part(path: Path, steps: int, pairs: list[np.ndarray]) -> None:
+def _save_whole(path: Path, content: np.ndarray) -> None:
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        np.savez(file, steps=steps, pairs=np.concatenate(pairs))
+        np.save(file, content)
     part.replace(path)
 
 
@@ -172,6 +175,10 @@ class FeatureSource:
     @property
     def steps(self) -> int:
         return -(-len(self._features.rows) // self._batch)
+
+    @property
+    def samples(self) -> int:
+        return len(self._features.rows)
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         count = len(self._features.rows)

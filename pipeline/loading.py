@@ -18,10 +18,10 @@ from data_prep.errors import UserError
 from data_prep.images import MAX_PIXELS, read_lazily
 from data_prep.shards.lanes import EpochPlan
 from data_prep.shards.reading import Lost, Sample, read_lane
-from grounding.preprocessing import Preprocessing
 from grounding.training.batch import Batch
 from grounding.training.processes import Processes
 from grounding.views import View
+from pipeline.rejects import Rejects
 
 
 class Part(NamedTuple):
@@ -187,12 +187,12 @@ class ShardSource:
     processes : Processes
     workers : int
         Worker processes that read and decode; 0: this one does.
-    rejects : set of Lost
+    rejects : Rejects
         Takes in what could not be used.
     """
 
     def __init__(
-        self, shards: Shards, processes: Processes, workers: int, rejects: set[Lost]
+        self, shards: Shards, processes: Processes, workers: int, rejects: Rejects
     ) -> None:
         self._shards, self._processes, self._rejects = shards, processes, rejects
         self._lanes = range(shards.lanes)[processes.rank :: processes.world]
@@ -212,13 +212,13 @@ class ShardSource:
         if self._shards.seed is None:
             epoch = 0  # all are alike
         plan = self._shards.plan(epoch)
-        if plan.steps and self._stands_at != (epoch, first_step):
+        if first_step < plan.steps and self._stands_at != (epoch, first_step):
             self._stream = self._open(epoch, first_step)
         for step in range(first_step, plan.steps):
             chunks = [next(self._stream) for _ in range(max(self._workers, 1))]
             self._stands_at = (epoch, step + 1)
             for chunk in chunks:
-                self._rejects.update(chunk.lost)
+                self._rejects.add(chunk.lost)
             yield self._to_batch([part for chunk in chunks for part in chunk.parts], plan, step)
         self._stands_at = (0 if self._shards.seed is None else epoch + 1, 0)
 
@@ -241,35 +241,47 @@ class ShardSource:
             same = list(group)
             own = torch.cat([part.numbers for part in same])
             order = own.argsort()
-            place = order.to(self._processes.device)
-            pixels = torch.cat([self._move(part.pixels) for part in same])[place]
+            pixels = torch.cat([self._move(part.pixels) for part in same])[self._move(order)]
             inputs.append(self._shards.view.preprocessing.normalise(pixels))
-            targets.append(torch.cat([self._targets(part) for part in same])[place])
+            targets.append(self._targets(same, order))
             numbers.append(own[order])
         if not inputs:
-            inputs, targets, numbers = self._nothing(self._shards.view.preprocessing)
+            inputs, targets, numbers = self._nothing()
         return Batch(inputs, torch.cat(targets), torch.cat(numbers), plan.step_samples(step))
 
-    def _nothing(
-        self, preprocessing: Preprocessing
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        side, device = preprocessing.size, self._processes.device
+    def _nothing(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        side, device = self._shards.view.preprocessing.size, self._processes.device
         empty = torch.zeros(0, 3, side, side, device=device)
         none = torch.zeros(0, self._shards.tags, dtype=torch.int8, device=device)
         return [empty], [none], [torch.zeros(0, dtype=torch.int64)]
 
-    def _move(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self._processes.device, non_blocking=True)
-
-    def _targets(self, part: Part) -> Tensor:
-        targets = torch.zeros(
-            len(part.numbers), self._shards.tags, dtype=torch.int8, device=self._processes.device
-        )
-        for pairs, value in ((self._move(part.unknown), -1), (self._move(part.codes), 1)):
-            targets[pairs[:, 0], pairs[:, 1]] = value
+    def _targets(self, parts: list[Part], order: Tensor) -> Tensor:
+        """Targets (n, V) of parts whose rows are put in an order."""
+        place = order.argsort()  # of each row
+        device = self._processes.device
+        targets = torch.zeros(len(order), self._shards.tags, dtype=torch.int8, device=device)
+        for kind, value in (("unknown", -1), ("codes", 1)):
+            first, every = 0, []
+            for part in parts:
+                rows, codes = getattr(part, kind).T
+                every.append(torch.stack([place[rows + first], codes]))
+                first += len(part.numbers)
+            rows, codes = self._move(torch.cat(every, 1))
+            targets[rows, codes] = value
         return targets
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        """Move to the device, without waiting for it."""
+        device = self._processes.device
+        if device.type == "cuda" and not tensor.is_pinned():
+            tensor = tensor.pin_memory()
+        return tensor.to(device, non_blocking=True)
 
 
 def _quiet(_: int) -> None:
-    """Leave Ctrl-C to the process that the workers work for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave Ctrl-C and SIGTERM, which may come to all, to the process that the workers work for.
+
+    They end when it does.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
 from grounding.training.checkpoint import Progress as TrainProgress
 
+TELL_SECONDS = 300.0  # between two lines of a long epoch where no bar can be shown
 SHOWN = {"map_macro": "mAP", "map_micro": "micro", "precision_at_5": "P@5"}
 
 
@@ -28,50 +30,60 @@ class TrainReporter:
         Of the TensorBoard logs.
     epochs, steps : int
         Most epochs, and steps of one.
-    done : int
-        Steps done before this session; later ones in the logs are superseded.
     """
 
-    def __init__(self, folder: Path, epochs: int, steps: int, done: int) -> None:
-        console = Console(stderr=True)
-        self._epochs, self._steps = epochs, steps
+    def __init__(self, folder: Path, epochs: int, steps: int) -> None:
+        self._folder, self._epochs, self._steps = folder, epochs, steps
+        self._console = Console(stderr=True)
+
+    @contextmanager
+    def shown(self, progress: TrainProgress) -> Iterator[None]:
+        """Open bar and logs, from where a run stands; what the logs have of later is superseded."""
+        done = self._done(progress)
+        if done:
+            print(f"going on after epoch {progress.epoch}, step {progress.step} of {self._steps}")
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.completed}/{task.total} steps  {task.fields[news]}"),
             TimeRemainingColumn(),
-            console=console,
+            console=self._console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not self._console.is_terminal,
         )
-        self._task: TaskID = self._bar.add_task("Training", total=epochs * steps, news="")
-        self._logs = SummaryWriter(str(folder), purge_step=done)
-        self._photos, self._since, self._rate = 0, time.monotonic(), 0.0
-
-    def __enter__(self) -> TrainReporter:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-        self._logs.close()
+        total = self._epochs * self._steps
+        self._task = self._bar.add_task("Training", total=total, completed=done, news="")
+        self._photos, self._rate = 0, 0.0
+        self._since = self._told = time.monotonic()
+        with self._bar, SummaryWriter(str(self._folder), purge_step=done + 1) as self._logs:
+            yield
 
     def steps(
         self, progress: TrainProgress, steps: int, loss: float, lr: float, photos: int
     ) -> None:
-        done = progress.epoch * self._steps + progress.step
+        done = self._done(progress)
         self._photos += photos
-        self._rate = self._photos / max(time.monotonic() - self._since, 1e-9)
+        now = time.monotonic()
+        self._rate = self._photos / max(now - self._since, 1e-9)
         self._logs.add_scalar("train/loss", loss, done)
         self._logs.add_scalar("train/lr", lr, done)
         self._logs.add_scalar("train/images_per_second", self._rate, done)
         news = f"loss {loss:.4g}  {self._rate:,.0f} images/s"
         self._bar.update(self._task, completed=done, news=news)
+        if not self._console.is_terminal and now - self._told > TELL_SECONDS:
+            place = f"epoch {progress.epoch + 1}, step {progress.step} of {self._steps}"
+            print(f"{place}: {news}", flush=True)
+            self._told = now
+
+    def _done(self, progress: TrainProgress) -> int:
+        """Steps done over the whole run."""
+        return progress.epoch * self._steps + progress.step
 
     def epoch(self, row: dict[str, Any]) -> None:
-        measured = {key: value for key, value in row.items() if key not in ("epoch", "loss")}
-        for key, value in {"loss": row["loss"], **measured}.items():
-            self._logs.add_scalar(f"epoch/{key}", value, row["epoch"])
+        done = row["epoch"] * self._steps
+        for key, value in row.items():
+            if key != "epoch":
+                self._logs.add_scalar(f"epoch/{key}", value, done)
         shown = [f"{name} {row[key]:.4f}" for key, name in SHOWN.items() if key in row]
         numbers = ", ".join([f"loss {row['loss']:.4f}", *shown, f"{self._rate:,.0f} images/s"])
         print(f"epoch {row['epoch']}/{self._epochs}: {numbers}", flush=True)

@@ -1,6 +1,5 @@
 """Stage `scenes`: drawn pictures with a crawl, and with captions and boxes, to try the rest on."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ from data_prep.scenes import (
     write_entities,
 )
 from data_prep.shards.workers import run_tasks
-from pipeline.stage import finish, is_finished, start
+from pipeline.stage import cores, finish, is_finished, start
 
 SHEET = "contact_sheet.png"
 ENTITY_FILES = {"Sentences": "txt", "Annotations": "xml", "images": "jpg"}
@@ -61,7 +60,7 @@ def run(config: DictConfig) -> None:
         A key is unusable.
     """
     settings = SceneSettings(**{field.name: config[field.name] for field in fields(SceneSettings)})
-    processes = _processes(config)
+    _check_threads(config)
     if is_finished(config):
         return
     began = time.perf_counter()
@@ -69,7 +68,7 @@ def run(config: DictConfig) -> None:
     rows, captioned = list(uploads(settings)), list(captioned_scenes(settings))
     pictures = {out / "images" / f"{row.image_id}.jpg": row.plan for row in rows}
     further = {out / "entities/images" / f"{one.image_id}.jpg": one.plan for one in captioned}
-    boxes = _draw(pictures | further, processes)
+    boxes = _draw(pictures | further, cores(config))
     write_entities(out / "entities", captioned, boxes[len(rows) :])
     _write_crawl(out / "crawl", rows)
     _contact_sheet(list(pictures), rows).save(out / SHEET)
@@ -139,10 +138,7 @@ def _counts(rows: Sequence[Upload], captioned: Sequence[Captioned]) -> dict[str,
     }
 
 
-def _processes(config: DictConfig) -> int:
+def _check_threads(config: DictConfig) -> None:
     threads = config.threads
-    if threads is None:
-        return os.cpu_count() or 1
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+    if threads is not None and (not isinstance(threads, int) or threads is True or threads < 1):
         raise UserError(f"threads={threads}: give a whole number from 1, or null for all cores")
-    return threads

@@ -1,9 +1,7 @@
 """Stage `shards`: cleaned rows and their photos become tar files to train on."""
 
-import errno
 import io
 import json
-import os
 import shutil
 import tarfile
 import time
@@ -30,7 +28,7 @@ from data_prep.shards.tars import locate, scan
 from data_prep.shards.workers import run_tasks
 from data_prep.shards.writing import PARTS, Report, ShardWriter, Task, plan
 from grounding.drawing import photo_sheet
-from pipeline.stage import finish, is_finished, start
+from pipeline.stage import cores, disk_full, finish, is_finished, start
 
 SHEET, SHEET_PHOTOS, SHEET_TAGS = "contact_sheet.png", 40, 3
 WRITES = (
@@ -65,21 +63,15 @@ def run(config: DictConfig) -> None:
 
     cleaned, images = Path(config.cleaned), Path(config.images)
     inputs = [cleaned / IMAGES, cleaned / VOCABULARY, images]
-    out = start(config, inputs, WRITES, folders=(*SPLITS, PARTS), resume=True)
-    try:
+    out = start(config, inputs, WRITES, folders=(*SPLITS, PARTS), resume=())
+    with disk_full(out, "free some and run again: finished shards are kept"):
         for folder in (*SPLITS, PARTS):
             (out / folder).mkdir(exist_ok=True)
         writer = ShardWriter(out, photos, recipe, tags)
-        reports, done = _write(writer, tasks, int((splits != LEFT_OUT).sum()), _processes(config))
+        reports, done = _write(writer, tasks, int((splits != LEFT_OUT).sum()), cores(config))
         metrics = merge(reports, vocabulary, out)
         if metrics["samples"]["train"] > 0:
             _contact_sheet(out).save(out / SHEET)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise UserError(
-            f"out={out}: the disk is full; free some and run again: finished shards are kept"
-        ) from error
     shutil.rmtree(out / PARTS)
     if metrics["samples"]["train"] == 0:
         raise UserError(
@@ -102,10 +94,6 @@ def _inputs(config: DictConfig) -> tuple[pa.RecordBatch, pa.Table, Photos]:
     files = FolderPhotos(Path(config.images), str(config.file), config.max_pixels)
     rows, vocabulary = read_rows(Path(config.cleaned), [*columns, *files.columns()])
     return rows, vocabulary, files
-
-
-def _processes(config: DictConfig) -> int:
-    return int(config.threads or os.cpu_count() or 1)
 
 
 def _recipe(config: DictConfig) -> Recipe:
@@ -149,7 +137,7 @@ def _locate(rows: pa.RecordBatch, config: DictConfig) -> tuple[pa.RecordBatch, T
     if not files:
         raise UserError(f"images={config.images}: no *.tar there; give the folder of img2dataset")
     console = Console(stderr=True)
-    with closing(run_tasks(scan, files, min(_processes(config), len(files)))) as scanning:
+    with closing(run_tasks(scan, files, min(cores(config), len(files)))) as scanning:
         watched = track(
             scanning,
             "Tars",

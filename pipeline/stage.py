@@ -4,9 +4,11 @@ A stage calls `is_finished` before any work, `start` once its inputs and keys ar
 and `finish` at the end. `done.json` comes last, so that a killed run is seen as unfinished.
 """
 
+import errno
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -58,7 +60,7 @@ def start(
     inputs: Iterable[Path],
     writes: Sequence[str],
     folders: Sequence[str] = (),
-    resume: bool = False,
+    resume: Collection[str] | None = None,
 ) -> Path:
     """Make `config.out` a folder with the resolved configuration and no earlier run; return it.
 
@@ -79,8 +81,8 @@ def start(
     folders : sequence of str
         Folders in `out` that the stage must find empty: anything else than its own files in one
         is refused before any file is removed.
-    resume : bool
-        The stage can go on with what an unfinished run has left.
+    resume : collection of str, optional
+        The stage can go on with what an unfinished run has left, even if these keys have changed.
 
     Raises
     ------
@@ -107,8 +109,8 @@ def start(
                         f"out={out}: {foreign.pop()} is not of this stage; remove it, or give "
                         "another out"
                     )
-            if resume and not config.overwrite and _read_config(out):
-                _refuse_another(config, "an unfinished")
+            if resume is not None and not config.overwrite and _read_config(out):
+                _refuse_another(config, "an unfinished", resume)
             else:
                 _clear(out, own)
         out.mkdir(parents=True, exist_ok=True)
@@ -132,6 +134,29 @@ def finish(out: Path, metrics: dict[str, Any]) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that the file is either whole or absent."""
     _write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def disk_full(out: Path | str, remedy: str) -> Iterator[None]:
+    """Tell in one line that a disk or a quota is full; `remedy` says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise UserError(f"out={out}: the disk is full; {remedy}") from error
+
+
+def cores(config: DictConfig) -> int:
+    """Return `config.threads`; null is one per core that this process may use."""
+    return usable_cores() if config.threads is None else int(config.threads)
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use: a cluster may have lent it only some."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def strings(value: Any) -> list[str]:
@@ -184,10 +209,10 @@ def _unlock(out: Path) -> None:
         os.close(folder)
 
 
-def _refuse_another(config: DictConfig, run: str) -> None:
-    """Refuse a folder whose run has another configuration."""
+def _refuse_another(config: DictConfig, run: str, but: Collection[str] = ()) -> None:
+    """Refuse a folder whose run has another configuration, but for some keys."""
     wanted, found = _compared(_resolved(config)), _compared(_read_config(Path(config.out)))
-    keys = wanted.keys() | found.keys()
+    keys = (wanted.keys() | found.keys()) - set(but)
     changed = sorted(key for key in keys if wanted.get(key) != found.get(key))
     if changed:
         raise UserError(

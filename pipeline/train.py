@@ -1,54 +1,49 @@
-"""Stage `train`: a multi-label tag classifier from shards."""
+"""Stage `train`: a multi-label tag classifier from shards.
+
+Beside this module: `train_data` (the shards and who reads them), `loading` (batches of photos),
+`features` (batches of pooled features), `train_output` (what is written), `reporting` (what is
+shown). What learns is in `grounding.training`.
+"""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import shutil
-import signal
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from data_prep.errors import UserError
-from data_prep.shards.reading import Lost
 from data_prep.vocabulary import Vocabulary
 from grounding.classifier import TagClassifier
 from grounding.heads import check_nonnegative, head_of, tag_net
 from grounding.model_folder import override
-from grounding.training.batch import Source
-from grounding.training.checkpoint import Checkpoint, Progress
+from grounding.training.batch import CountedSource, Source
+from grounding.training.checkpoint import Progress
 from grounding.training.evaluation import Evaluation
-from grounding.training.loop import Run, train
-from grounding.training.objective import make_loss, set_prior_bias
-from grounding.training.optimisation import Average, freeze, make_optimizer
-from grounding.training.processes import Processes, processes
+from grounding.training.loop import train
+from grounding.training.processes import processes
 from grounding.training.settings import TrainSettings
+from grounding.training.setup import make_run, prepare
 from grounding.views import View
 from pipeline.features import FeatureSource, StandardisedHead
-from pipeline.reporting import TrainReporter, draw_curves, in_words
-from pipeline.stage import device, finish, is_finished, start
+from pipeline.rejects import write_rejects
+from pipeline.reporting import TrainReporter
+from pipeline.signals import stop_signals
+from pipeline.stage import device, disk_full, is_finished, start
 from pipeline.train_data import Reading, TrainData
+from pipeline.train_output import CHECKPOINT, FEATURES, LOGS, REJECTS, WRITES, write
 
-MODEL, FEATURES, LOGS = "model", "features", "tensorboard"
-CHECKPOINT, CURVES, TAGS = "checkpoint.safetensors", "curves.png", "tags.parquet"
-REJECTS = "rejects.jsonl"
-WRITES = (
-    *(CHECKPOINT, CURVES, TAGS, REJECTS),
-    *(f"{FEATURES}/*.npy", f"{FEATURES}/*.npz", f"{MODEL}/*", f"{LOGS}/events*"),
-)
+# Keys that a run which goes on may have changed: what a loss that is not finite calls for, and what
+# only says how the work is done.
+MAY_CHANGE = ("train.lr", "train.clip_norm")
+MAY_DIFFER = {"lr", "clip_norm", "checkpoint_minutes", "workers"}
 
 
 def run(config: DictConfig) -> None:
@@ -64,24 +59,16 @@ def run(config: DictConfig) -> None:
         Ctrl-C or SIGTERM; a checkpoint is saved.
     """
     settings, reading = _settings(config)
-    with processes(device(config)) as here, _stop_signals() as stop:
-        if here.from_first(here.is_first and is_finished(config)):
+    with processes(device(config)) as here, stop_signals() as stop:
+        if here.on_first(lambda: is_finished(config)):
             return
         data = TrainData.open(str(config.shards), str(config.vocabulary), settings, reading, here)
         classifier = _new_classifier(config, data)
         view = View(classifier.preprocessing, reading.view, reading.scale, reading.flip)  # type: ignore[arg-type]
         _check_view(view, settings)
-        if here.is_first:
-            start(config, [], WRITES, resume=True)
-        here.wait()
-        try:
+        here.on_first(lambda: start(config, [], WRITES, resume=MAY_CHANGE))
+        with disk_full(config.out, "free some, and the same command goes on"), _memory_full():
             _train(config, data, classifier, view, stop)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise UserError(
-                f"out={config.out}: the disk is full; free some, and the same command goes on"
-            ) from error
 
 
 def _train(
@@ -92,123 +79,89 @@ def _train(
     stop: Callable[[], bool],
 ) -> None:
     out, settings, here = Path(config.out), data.settings, data.here
-    head = head_of(classifier.model)[1]
-    set_prior_bias(head, data.counts, data.index.samples("train"))
-    freeze(classifier.model, settings)
-    memory = torch.channels_last if settings.channels_last else torch.contiguous_format
-    learner = classifier.model.to(here.device, memory_format=memory)  # type: ignore[call-overload]
-    whole = View(classifier.preprocessing)
-    source: Source
-    validation: Source
-    if view.varies:
-        source = data.source("train", view, shuffle=True)
-        validation = data.source("val", whole, shuffle=False)
-    else:
-        learner, source, validation = _on_features(data, learner, whole, out / FEATURES, stop)
-    evaluate = Evaluation(validation, here)
-    average = None if settings.ema is None else Average(learner, settings.ema)
-    optimizer = make_optimizer(learner, settings)
-    mark = _fingerprint(data, classifier.name)
-    checkpoint = Checkpoint(out / CHECKPOINT, learner, optimizer, average, mark)
-    progress = checkpoint.restore() or Progress()
-    with _reporter(out, settings, source, progress, here) as reporter:
-        this = Run(
-            model=learner,
-            average=average,
-            optimizer=optimizer,
-            loss=make_loss(settings, data.counts.to(here.device), data.index.samples("train")),
-            source=source,
-            evaluate=evaluate,
-            checkpoint=checkpoint,
-            settings=settings,
-            processes=here,
-            reporter=reporter,
-            stop=stop,
-        )
+    data.rejects.keep_in(out / f"rejects-{here.rank}.jsonl")
+    mark = _mark(data, classifier)
+    prepare(classifier.model, settings, data.counts, data.index.samples("train"), here.device)
+    learner: nn.Module = classifier.model
+    source: Source = data.source("train", view, shuffle=True)
+    validation: CountedSource = data.source("val", View(classifier.preprocessing), shuffle=False)
+    if not view.varies:
+        learner, source, validation = _on_features(data, classifier, out / FEATURES, mark, stop)
+    evaluate = Evaluation(validation, here, settings.precision)
+    reporter = TrainReporter(out / LOGS, settings.epochs, source.steps)
+    this = make_run(
+        learner,
+        settings,
+        data.counts,
+        data.index.samples("train"),
+        source=source,
+        evaluate=evaluate,
+        processes=here,
+        checkpoint=out / CHECKPOINT,
+        mark=mark,
+        reporter=reporter,
+        stop=stop,
+    )
+    progress = this.checkpoint.restore() or Progress()
+    if progress != here.from_first(progress):
+        raise UserError(f"out={out}: is not one folder for all processes; give a shared one")
+    with reporter.shown(progress) if here.is_first else nullcontext():
         train(this, progress)
-    measured = evaluate(this.result)
-    rejects = {one for some in here.gather(data.rejects) for one in some}
+    if here.from_first(evaluate.ap is None):  # not yet, in a run that goes on after the last epoch
+        progress.history[-1] |= evaluate(this.result)
+    for met in here.gather(data.rejects.met):
+        data.rejects.add(met)
     if here.is_first:
         model = this.result
         if isinstance(model, StandardisedHead):
+            head = head_of(classifier.model)[1]
             head.weight.data, head.bias.data = model.folded()
             model = classifier.model
         trained = replace(classifier, model=model.eval())
-        _write(config, data, trained, progress, measured, evaluate.ap, rejects)
+        write(config, data, trained, progress, evaluate.ap)
 
 
 def _on_features(
-    data: TrainData, model: nn.Module, view: View, folder: Path, stop: Callable[[], bool]
+    data: TrainData, classifier: TagClassifier, folder: Path, mark: str, stop: Callable[[], bool]
 ) -> tuple[StandardisedHead, FeatureSource, FeatureSource]:
     """Compute the features of all photos; give a head that learns from them."""
     folder.mkdir(exist_ok=True)
-    mark = _data_record(data)["index"]  # shards may have been made anew since
+    model, view, here = classifier.model, View(classifier.preprocessing), data.here
+    path, head = head_of(model)
+    model.set_submodule(path, nn.Identity())  # the scores of all tags are not needed here
     train_photos, val_photos = (
-        data.features(model, view, split, folder / f"{split}-{mark}.npy", stop)
+        data.features(model, head.in_features, view, split, folder / f"{split}-{mark}.npy", stop)
         for split in ("train", "val")
     )
+    model.set_submodule(path, head)
     if not len(train_photos.rows):
-        raise UserError(f"{data.folder}: no photo could be read; look at the shards")
+        write_rejects(folder.parent / REJECTS, data.rejects)
+        raise UserError(f"{data.folder}: no photo could be read; make the shards anew")
     tags, batch, seed = len(data.tags), data.settings.batch, data.settings.seed
-    head = StandardisedHead(head_of(model)[1], *train_photos.mean_and_std()).to(data.here.device)
     return (
-        head,
-        FeatureSource(train_photos, tags, batch, seed, data.here),
-        FeatureSource(val_photos, tags, batch, None, data.here),
+        StandardisedHead(head, *train_photos.mean_and_std()).to(here.device),
+        FeatureSource(train_photos, tags, batch, seed, here),
+        FeatureSource(val_photos, tags, batch, None, here),
     )
 
 
-def _write(
-    config: DictConfig,
-    data: TrainData,
-    trained: TagClassifier,
-    progress: Progress,
-    measured: dict[str, float],
-    ap: np.ndarray | None,
-    rejects: set[Lost],
-) -> None:
-    """Write what the run has come to, the mark of completion last."""
-    out = Path(config.out)
-    epochs = len(progress.history)
-    metrics = {
-        "backbone": trained.name,
-        "train": data.index.samples("train"),
-        "val": data.index.samples("val"),
-        "tags": len(data.tags),
-        "epochs": epochs,
-        "stopped": "epochs" if epochs == data.settings.epochs else "plateau",
-        "loss": progress.history[-1]["loss"],
-        "validation": measured,
-        "rejected": Counter(one.reason for one in rejects),
-        "seconds": round(progress.seconds, 3),
-        "history": progress.history,
-    }
-    lines = [json.dumps(asdict(one), ensure_ascii=False) for one in sorted(rejects, key=_where)]
-    if lines:
-        (out / REJECTS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    of_tags = {
-        "tag": data.tags,
-        "train": data.counts.numpy(),
-        "average_precision": np.full(len(data.tags), np.nan) if ap is None else ap,
-    }
-    pq.write_table(pa.table(of_tags), out / TAGS)
-    draw_curves(progress.history, out / CURVES)
-    record = {
-        "config": OmegaConf.to_container(config, resolve=True),
-        "data": _data_record(data),
-        "metrics": {key: value for key, value in metrics.items() if key != "history"},
-    }
-    trained.save(out / MODEL, record)
-    shutil.rmtree(out / FEATURES, ignore_errors=True)
-    finish(out, metrics)
-    print(f"validation: {in_words(measured)}")
-    if rejects:
-        print(f"rejected: {len(rejects):,} samples, listed in {out / REJECTS}")
-    print(f"model: {out / MODEL}; curves: {out / CURVES}; logs: {out / LOGS}")
-
-
-def _where(lost: Lost) -> tuple[str, int]:
-    return lost.file, lost.place
+@contextmanager
+def _memory_full() -> Iterator[None]:
+    """Tell in one line what runs out most often."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            "the GPU's memory is full; raise train.accumulate, or lower train.batch; the same "
+            "command then needs overwrite=true"
+        ) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise UserError(
+            "a reading process was killed, probably for memory (or a small /dev/shm); give fewer "
+            "train.workers or a smaller train.block, and the same command goes on"
+        ) from error
 
 
 def _new_classifier(config: DictConfig, data: TrainData) -> TagClassifier:
@@ -234,50 +187,22 @@ def _check_view(view: View, settings: TrainSettings) -> None:
         )
 
 
-def _data_record(data: TrainData) -> dict[str, Any]:
-    index = json.dumps(asdict(data.index)).encode()
-    return {
-        "shards": data.folder,
-        "index": hashlib.sha256(index).hexdigest()[:16],
-        "vocabulary": data.index.vocabulary,
-    }
+def _mark(data: TrainData, classifier: TagClassifier) -> str:
+    """Tell runs apart that cannot go on from each other's features and checkpoints.
 
-
-def _fingerprint(data: TrainData, name: str) -> str:
-    """Tell runs apart that cannot go on from each other's checkpoints."""
+    The initial weights count as they are, not by their file's name.
+    """
     settings = asdict(data.settings)
-    del settings["checkpoint_minutes"]
-    content = [name, settings, _data_record(data)]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
-def _reporter(
-    out: Path, settings: TrainSettings, source: Source, progress: Progress, here: Processes
-) -> Any:
-    if not here.is_first:
-        return nullcontext()
-    done = progress.epoch * source.steps + progress.step
-    if done:
-        print(f"going on after epoch {progress.epoch}, step {progress.step} of {source.steps}")
-    return TrainReporter(out / LOGS, settings.epochs, source.steps, done)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a wish to stop; the second one stops at once."""
-    asked: list[int] = []
-
-    def note(number: int, _: object) -> None:
-        asked.append(number)
-        signal.signal(number, signal.default_int_handler)
-        print("stopping after this step; once more stops at once", file=sys.stderr)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    reading = asdict(data.reading)
+    for keys in (settings, reading):
+        for key in MAY_DIFFER & keys.keys():
+            del keys[key]
+    about = [classifier.name, asdict(classifier.preprocessing), data.record()]
+    content = [*about, settings, reading]
+    digest = hashlib.sha256(json.dumps(content).encode())
+    for tensor in classifier.model.state_dict().values():
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _settings(config: DictConfig) -> tuple[TrainSettings, Reading]:

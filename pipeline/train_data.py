@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,12 +19,13 @@ from torch import Tensor, nn
 
 from data_prep.errors import UserError
 from data_prep.shards.index import VOCABULARY, ShardIndex, fingerprint, read_vocabulary
-from data_prep.shards.reading import Lost
 from grounding.training.processes import Processes
 from grounding.training.settings import TrainSettings
 from grounding.views import View
 from pipeline.features import Features, compute_features
 from pipeline.loading import Shards, ShardSource
+from pipeline.rejects import Rejects
+from pipeline.stage import usable_cores
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,7 @@ class TrainData:
     counts : Tensor (V,) int64
         Training photos with each tag.
     settings, reading, here
-    rejects : set of Lost
-        Samples that could not be used, so far.
+    rejects : Rejects
     """
 
     folder: str
@@ -87,7 +90,7 @@ class TrainData:
     settings: TrainSettings
     reading: Reading
     here: Processes
-    rejects: set[Lost] = field(default_factory=set)
+    rejects: Rejects = field(default_factory=Rejects)
 
     @classmethod
     def open(
@@ -125,6 +128,15 @@ class TrainData:
         _check_lanes(settings, reading, here)
         return cls(folder, index, tags, _counts(table, own), settings, reading, here)
 
+    def record(self) -> dict[str, str]:
+        """Tell these shards from others: where they lie, their index and their vocabulary."""
+        index = json.dumps(asdict(self.index)).encode()
+        return {
+            "shards": self.folder,
+            "index": hashlib.sha256(index).hexdigest()[:16],
+            "vocabulary": self.index.vocabulary,
+        }
+
     def source(self, split: str, view: View, *, shuffle: bool) -> ShardSource:
         """Give the photos of a split to this process."""
         files = getattr(self.index, split)
@@ -141,9 +153,15 @@ class TrainData:
         return ShardSource(shards, self.here, self._workers(), self.rejects)
 
     def features(
-        self, model: nn.Module, view: View, split: str, path: Path, stop: Callable[[], bool]
+        self,
+        net: nn.Module,
+        width: int,
+        view: View,
+        split: str,
+        path: Path,
+        stop: Callable[[], bool],
     ) -> Features:
-        """Compute the features of a split, with progress."""
+        """Compute the features of a split, with progress; see `compute_features`."""
         source = self.source(split, view, shuffle=False)
         console = Console(stderr=True)
         hidden = not (console.is_terminal and self.here.is_first)
@@ -158,7 +176,7 @@ class TrainData:
         ) as bar:
             task = bar.add_task("", total=source.samples // self.here.world)
             found = compute_features(
-                model, source, path, self.here, lambda count: bar.advance(task, count), stop
+                net, width, source, path, self.here, partial(bar.advance, task), stop
             )
         of_bar = bar.tasks[task]
         if self.here.is_first and of_bar.completed:
@@ -169,7 +187,7 @@ class TrainData:
     def _workers(self) -> int:
         if self.reading.workers is not None:
             return self.reading.workers
-        cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         most = cores if self.here.device.type == "cuda" else cores - 1  # a CPU has to compute, too
         lanes = self.reading.lanes // self.here.world
         return max(n for n in range(1, lanes + 1) if n <= max(most, 1) and lanes % n == 0)

@@ -83,8 +83,8 @@ def read_segment(file: str, segment: Segment) -> Iterator[Sample | Lost]:
     with ExitStack() as stack:
         try:
             stream = stack.enter_context(fsspec.open(file, "rb").open())
-        except OSError as error:
-            reason = f"the shard cannot be opened ({error.strerror or error})"
+        except Exception as error:  # file systems of URLs have errors of their own
+            reason = f"the shard cannot be opened ({_in_words(error)})"
         else:
             members = tar_file_expander([{"url": file, "stream": stream}], note)
             for grouped in islice(
@@ -112,4 +112,6 @@ def _sample(file: str, place: int, grouped: dict[str, Any]) -> Sample | Lost:
 
 
 def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error.args[0]).split(" @ ")[0] if error.args else type(error).__name__

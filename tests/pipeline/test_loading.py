@@ -13,12 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from data_prep.shards.index import ShardIndex
-from data_prep.shards.reading import Lost
 from grounding.preprocessing import Preprocessing, scoring_size
 from grounding.training.batch import Batch
 from grounding.training.processes import Processes
 from grounding.views import View
 from pipeline.loading import Shards, ShardSource
+from pipeline.rejects import Rejects
 from tests.pipeline.train.made import TAGS, sample, samples_of, write_shard, write_shards
 
 SIZES = (9, 2, 0, 13, 5)
@@ -49,7 +49,7 @@ def sources(
 ) -> list[ShardSource]:
     """Give a source for each process; they share the set of rejects."""
     shards = ShardIndex.load(folder).train
-    rejects: set[Lost] = set()
+    rejects = Rejects()
     return [
         ShardSource(
             Shards(
@@ -243,7 +243,7 @@ def test_a_damaged_sample_is_counted_and_the_others_are_used(tmp_path: Path, wor
     samples = [each for bad, _ in DAMAGED for each in (GOOD, bad)]
     write_shard(tmp_path / "train" / "000000.tar", samples)
     given = sources(tmp_path, TWO, WHOLE, workers=workers)
-    rejects: set[Lost] = given[0]._rejects
+    rejects = given[0]._rejects.met
     for _ in range(2):  # the second epoch counts nothing twice
         steps = epoch(given)
         assert len(steps) == 3
@@ -277,7 +277,7 @@ def test_a_damaged_shard_costs_its_own_samples_only(
         write_shard(path, [sample(number) for number in range(9, 12)])
     given = sources(folder, TWO, workers=2)
     found = epoch(given)
-    rejects: set[Lost] = given[0]._rejects
+    rejects = given[0]._rejects.met
     assert len(found) == len(wanted) == 4
     assert {Path(one.file).name for one in rejects} == {"000001.tar"}
     assert all(one.reason.startswith(reason) for one in rejects)

@@ -54,20 +54,20 @@ def test_half_written_run_starts_clean(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_can_resume_keeps_what_an_unfinished_run_has_left(tmp_path: Path) -> None:
-    start(config(tmp_path), [], WRITES, resume=True)
+    start(config(tmp_path), [], WRITES, resume=())
     (tmp_path / "sheet.png").touch()
-    start(config(tmp_path, device="cpu"), [], WRITES, resume=True)
+    start(config(tmp_path, device="cpu"), [], WRITES, resume=())
     assert (tmp_path / "sheet.png").exists()
     with pytest.raises(UserError, match="unfinished run with another size, twice; .*overwrite"):
-        start(config(tmp_path, size=4), [], WRITES, resume=True)
+        start(config(tmp_path, size=4), [], WRITES, resume=())
     assert (tmp_path / "sheet.png").exists()
-    start(config(tmp_path, size=4, overwrite=True), [], WRITES, resume=True)
+    start(config(tmp_path, size=4, overwrite=True), [], WRITES, resume=())
     assert not (tmp_path / "sheet.png").exists()
 
 
 def test_nothing_is_resumed_from_a_folder_whose_configuration_is_lost(tmp_path: Path) -> None:
     (tmp_path / "sheet.png").touch()
-    start(config(tmp_path), [], WRITES, resume=True)
+    start(config(tmp_path), [], WRITES, resume=())
     assert not (tmp_path / "sheet.png").exists()
 
 

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
 from grounding.training import loop
+from grounding.training.batch import Batch
 from pipeline import features
 from tests.pipeline.train.made import SMALL, losses, run, sample, weights, write_shard, write_shards
 
@@ -126,7 +128,7 @@ def test_a_stop_at_any_step(many: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert losses(out) == losses(whole)
 
 
-Compute = Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]
+Compute = Callable[[Batch, np.ndarray], np.ndarray]
 
 
 class Killed:
@@ -135,17 +137,17 @@ class Killed:
     def __init__(self, compute: Compute, photos: int) -> None:
         self._compute, self._photos, self.done = compute, photos, 0
 
-    def __call__(self, model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    def __call__(self, batch: Batch, numbers: np.ndarray) -> np.ndarray:
         if self.done >= self._photos:
             raise MemoryError
-        self.done += len(batch)
-        return self._compute(model, batch)
+        self.done += len(numbers)
+        return self._compute(batch, numbers)
 
 
 def kill_in_features(patch: pytest.MonkeyPatch, photos: int, *arguments: str) -> None:
     with patch.context() as patched:
         patched.setattr(features, "SAVE_SECONDS", 0)
-        patched.setattr(features, "pooled_features", Killed(features.pooled_features, photos))
+        patched.setattr(features, "_pairs", Killed(features._pairs, photos))
         with pytest.raises(MemoryError):
             run(*arguments)
 
@@ -159,8 +161,8 @@ def test_features_are_not_computed_twice(
     out = tmp_path / "out"
     kill_in_features(monkeypatch, 32, f"out={out}", *arguments)
     kill_in_features(monkeypatch, 39 + 16, f"out={out}", *arguments)
-    last = Killed(features.pooled_features, 1000)
-    monkeypatch.setattr(features, "pooled_features", last)
+    last = Killed(features._pairs, 1000)
+    monkeypatch.setattr(features, "_pairs", last)
     run(f"out={out}", *arguments)
     assert last.done == 23 - 16
     assert weights(out) == weights(tmp_path / "whole")
@@ -174,7 +176,7 @@ def test_features_of_other_shards_are_not_used(
     shards, out = tmp_path / "shards", tmp_path / "out"
     write_shards(shards, (40,), (10,))
     arguments = [f"shards={shards}", *FROZEN]
-    kill_in_features(monkeypatch, 45, f"out={out}", *arguments)
+    kill_in_features(monkeypatch, 40, f"out={out}", *arguments)
     shutil.rmtree(shards)
     write_shards(shards, (9, 31), (10,))
     write_shard(shards / "train" / "000000.tar", [sample(number) for number in range(100, 109)])

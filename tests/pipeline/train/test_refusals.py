@@ -18,7 +18,7 @@ from data_prep.errors import UserError
 from data_prep.shards.index import ShardIndex
 from grounding import model_folder
 from grounding.classifier import TagClassifier
-from grounding.training import checkpoint
+from grounding.training import checkpoint, setup
 from grounding.training.loop import Loss
 from grounding.training.processes import Processes
 from pipeline import train as stage
@@ -119,7 +119,7 @@ def nothing_readable(folder: Path) -> None:
         ),
         (no_vocabulary, "vocabulary.parquet: no vocabulary that can be read; give the one"),
         (vocabulary_of_clean, "vocabulary.parquet: has no column train; make the shards anew"),
-        (nothing_readable, "no photo could be read; look at the shards"),
+        (nothing_readable, "no photo could be read; make the shards anew"),
     ],
 )
 @pytest.mark.parametrize("recipe", ["finetune", "frozen"])
@@ -172,9 +172,16 @@ def stopped(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> li
 
 
 def test_an_unfinished_run_of_another_configuration(stopped: list[str]) -> None:
-    message = refused(*stopped, "train.lr=0.1")
-    assert "holds an unfinished run with another train.lr; give another out= or over" in message
-    run(*stopped, "train.lr=0.1", "overwrite=true")
+    message = refused(*stopped, "train.loss=focal")
+    assert "holds an unfinished run with another train.loss; give another out= or over" in message
+    run(*stopped, "train.loss=focal", "overwrite=true")
+
+
+def test_a_run_goes_on_with_another_learning_rate(
+    stopped: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    run(*stopped, "train.lr=1e-5", "train.clip_norm=1")
+    assert "going on after epoch 1" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_another_run(stopped: list[str], shards: Path, tmp_path: Path) -> None:
@@ -208,7 +215,7 @@ def test_a_loss_that_is_not_finite(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the second epoch's second step on; what the first has saved stays and goes on."""
-    inner, calls = stage.make_loss, [0]
+    inner, calls = setup.make_loss, [0]
 
     def make(*arguments: Any) -> Loss:
         loss = inner(*arguments)
@@ -222,10 +229,10 @@ def test_a_loss_that_is_not_finite(
     keys = [f"shards={shards}", *NET, "train.epochs=2", "train.batch=16"]  # 5 steps an epoch
     out, wanted = tmp_path / "out", tmp_path / "wanted"
     with monkeypatch.context() as patched:
-        patched.setattr(stage, "make_loss", make)
+        patched.setattr(setup, "make_loss", make)
         message = refused(*keys, f"out={out}")
     assert message.startswith("epoch 2, step 2: the loss is not finite; ")
-    assert "give a smaller train.lr or a train.clip_norm" in message
+    assert "a smaller train.lr or a train.clip_norm" in message
     run(*keys, f"out={out}")
     run(*keys, f"out={wanted}")
     assert weights(out) == weights(wanted)

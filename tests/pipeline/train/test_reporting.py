@@ -18,7 +18,8 @@ def test_the_rate_is_that_of_the_training_alone(
     """Two looks at 320 photos in 8 seconds; then 100 seconds of evaluation."""
     now = [1000.0]
     monkeypatch.setattr(reporting.time, "monotonic", lambda: now[0])
-    with reporting.TrainReporter(tmp_path, epochs=4, steps=20, done=0) as reporter:
+    reporter = reporting.TrainReporter(tmp_path, epochs=4, steps=20)
+    with reporter.shown(Progress()):
         for epoch in range(2):
             for look in (10, 20):
                 now[0] += 4
