@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -48,11 +49,11 @@ class EpochPlan:
     seed: tuple[int, ...] | None = None
     block: int = 256
 
-    @property
+    @cached_property
     def samples(self) -> int:
         return sum(self.sizes)
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Global batches of the epoch; the last one may be smaller."""
         return -(-self.samples // self.batch)
@@ -80,10 +81,12 @@ class EpochPlan:
         """Give what a lane reads from its sample number `first` on, in order."""
         start, stop = self._bounds(lane)
         start += first
-        shards = self._shard_order()
-        ends = np.cumsum([self.sizes[shard] for shard in shards])
-        for shard, end in zip(shards, ends.tolist(), strict=True):
+        shards, ends = self._row
+        for place in range(int(np.searchsorted(ends, start, "right")), len(shards)):
+            shard, end = int(shards[place]), int(ends[place])
             begin = end - self.sizes[shard]
+            if begin >= stop:
+                break
             if max(begin, start) < min(end, stop):
                 yield Segment(shard, max(begin, start) - begin, min(end, stop) - begin)
 
@@ -111,11 +114,13 @@ class EpochPlan:
             return np.arange(count)
         return np.random.default_rng([*self.seed, lane, number]).permutation(count)
 
-    def _shard_order(self) -> list[int]:
-        if self.seed is None:
-            return list(range(len(self.sizes)))
-        order: list[int] = np.random.default_rng(self.seed).permutation(len(self.sizes)).tolist()
-        return order
+    @cached_property
+    def _row(self) -> tuple[np.ndarray, np.ndarray]:
+        """The shards in the epoch's order, and where each ends in the row of samples."""
+        order = np.arange(len(self.sizes))
+        if self.seed is not None:
+            order = np.random.default_rng(self.seed).permutation(len(self.sizes))
+        return order, np.cumsum(np.array(self.sizes, np.int64)[order])
 
     def _bounds(self, lane: int) -> tuple[int, int]:
         """Begin and end of a lane in the epoch's row of samples; the first lanes are longer."""

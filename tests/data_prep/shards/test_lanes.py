@@ -1,6 +1,7 @@
 """Every sample once an epoch, in batches that do not depend on who reads them."""
 
 import math
+from collections.abc import Iterator
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +79,25 @@ def test_a_lane_goes_on_where_it_was_left(plan: EpochPlan, first: int) -> None:
         whole, first = used(plan, lane), min(first, plan.lane_length(lane))
         assert used(plan, lane, first) == whole[first:]
         assert in_order(plan, lane, first) == in_order(plan, lane)[first:]
+
+
+class Counted(tuple[int, ...]):
+    """Sizes of shards that count how often all of them are gone through."""
+
+    rounds = 0
+
+    def __iter__(self) -> Iterator[int]:
+        type(self).rounds += 1
+        return super().__iter__()
+
+
+def test_many_shards_are_not_counted_at_every_step() -> None:
+    plan = EpochPlan(Counted([3] * 1000), 8, 4, (0,))
+    for step in range(plan.steps):
+        assert plan.step_samples(step) <= 8
+    for lane in range(4):
+        assert sum(one.stop - one.start for one in plan.segments(lane)) == 750
+    assert Counted.rounds <= 2
 
 
 def test_epochs_differ_and_repeat_by_their_seed() -> None:
