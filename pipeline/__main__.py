@@ -21,6 +21,7 @@ from data_prep.errors import UserError
 
 def main() -> int:
     """Run the stage that the command line names and return the exit status."""
+    process = int(os.environ.get("RANK", 0))  # of torchrun
     show_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints errors itself, over many lines
     Image.MAX_IMAGE_PIXELS = None  # the key max_pixels is the limit, not Pillow's own
@@ -31,12 +32,14 @@ def main() -> int:
             # Stages load slowly (torch): only this one is imported.
             importlib.import_module(f"pipeline.{config.stage}").run(config)
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        if process == 0:
+            print("Interrupted.", file=sys.stderr)
         return 130
     except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
         if show_traceback:
             raise
-        print(f"error: {_in_one_line(error)}", file=sys.stderr)
+        place = f" (process {process})" if process else ""
+        print(f"error{place}: {_in_one_line(error)}", file=sys.stderr)
         return 1
     return 0
 

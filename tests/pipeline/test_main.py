@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import __main__ as main
+
 
 def pipeline(
-    folder: Path, *arguments: str, traceback: bool = False
+    folder: Path, *arguments: str, traceback: bool = False, rank: int = 0
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pipeline", *arguments],
         cwd=folder,
-        env={**os.environ, "HYDRA_FULL_ERROR": "1" if traceback else "0"},
+        env={**os.environ, "HYDRA_FULL_ERROR": "1" if traceback else "0", "RANK": str(rank)},
         capture_output=True,
         text=True,
         check=False,
@@ -53,6 +55,31 @@ def test_an_unusable_command_line_is_told_in_one_line(
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_which_process_of_torchrun_failed(tmp_path: Path) -> None:
+    done = pipeline(tmp_path, rank=1)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error (process 1): no stage is named; ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("rank", "told"), [(None, "Interrupted.\n"), ("0", "Interrupted.\n"), ("1", "")]
+)
+def test_one_process_tells_of_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str | None, told: str
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr(main, "_read_configs", interrupted)
+    assert main.main() == 130
+    assert capsys.readouterr().err == told
 
 
 def test_the_traceback_is_there_on_demand(tmp_path: Path) -> None:
