@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from grounding.losses import bce
+from grounding.training import loop
 from grounding.training.checkpoint import Progress
 from grounding.training.loop import train
 from grounding.training.settings import TrainSettings
@@ -151,6 +152,31 @@ def test_clipped_gradients(tmp_path: Path) -> None:
     assert float(short.norm()) == pytest.approx(1e-3, rel=1e-3)
     torch.testing.assert_close(short / short.norm(), free / free.norm(), rtol=1e-3, atol=1e-4)
     assert torch.equal(unclipped, free)
+
+
+def test_gradients_are_clipped_only_if_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would multiply all of them by 1 at every step."""
+    norms: list[float] = []
+    monkeypatch.setattr(loop, "clip_grads_with_norm_", lambda _, norm, __: norms.append(norm))
+    for clip in (None, 2.0):
+        train(make_run(tmp_path, TrainSettings(epochs=1, clip_norm=clip)), Progress())
+    assert norms == [2.0] * 3
+
+
+def test_nothing_on_the_device_is_float64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every device has it."""
+    kinds: set[torch.dtype] = set()
+
+    class Watch(loop._Watch):
+        def note(self, loss: Tensor, norm: Tensor, photos: int) -> None:
+            kinds.update({loss.dtype, norm.dtype})
+            super().note(loss, norm, photos)
+
+    monkeypatch.setattr(loop, "_Watch", Watch)
+    train(make_run(tmp_path, TrainSettings(epochs=1, accumulate=2)), Progress())
+    assert kinds == {torch.float32}
 
 
 def test_only_the_head_learns(tmp_path: Path) -> None:

@@ -141,3 +141,15 @@ def test_average(decay: float) -> None:
     assert int(found["1.num_batches_tracked"]) == sum(range(1, 41))
     assert found["1.num_batches_tracked"].dtype == torch.int64
     assert not torch.equal(weights(average.model), weights(net)) or decay == 0
+
+
+def test_an_average_collects_its_tensors_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = small_net(norm=True)
+    average = Average(net, 0.0)
+    monkeypatch.delattr(nn.Module, "state_dict")
+    with torch.no_grad():
+        for value in [*net.parameters(), *net.buffers()]:
+            value.add_(1)
+    average.update(0)
+    monkeypatch.undo()
+    assert torch.equal(weights(average.model), weights(net))
