@@ -20,10 +20,16 @@ def classifier(config: DictConfig) -> TagClassifier:
         if OmegaConf.is_missing(model, "folder"):
             raise UserError("model.folder is missing; give model=DIR, as stage=train wrote it")
         return TagClassifier.load(str(model.folder), device(config))
+    check_names(config)
+    return TagClassifier.pretrained(**model, device=device(config))
+
+
+def check_names(config: DictConfig) -> None:
+    """Refuse a net, weights or `multi_label` that are none."""
+    model = config.model
     if not isinstance(model.name, str):
         raise UserError(f"model.name={model.name}: give the name of a net, as in resnet50")
     if not isinstance(model.weights, str | None):
         raise UserError(f"model.weights={model.weights}: give a file of weights")
     if not isinstance(model.multi_label, bool):
         raise UserError(f"model.multi_label={model.multi_label}: give true or false")
-    return TagClassifier.pretrained(**model, device=device(config))

@@ -30,10 +30,12 @@ class TrainReporter:
         Of the TensorBoard logs.
     epochs, steps : int
         Most epochs, and steps of one.
+    unit : str
+        What a step is fed with.
     """
 
-    def __init__(self, folder: Path, epochs: int, steps: int) -> None:
-        self._folder, self._epochs, self._steps = folder, epochs, steps
+    def __init__(self, folder: Path, epochs: int, steps: int, unit: str = "images") -> None:
+        self._folder, self._epochs, self._steps, self._unit = folder, epochs, steps, unit
         self._console = Console(stderr=True)
 
     @contextmanager
@@ -68,7 +70,7 @@ class TrainReporter:
         self._logs.add_scalar("train/loss", loss, done)
         self._logs.add_scalar("train/lr", lr, done)
         self._logs.add_scalar("train/images_per_second", self._rate, done)
-        news = f"loss {loss:.4g}  {self._rate:,.0f} images/s"
+        news = f"loss {loss:.4g}  {self._rate:,.0f} {self._unit}/s"
         self._bar.update(self._task, completed=done, news=news)
         if not self._console.is_terminal and now - self._told > TELL_SECONDS:
             place = f"epoch {progress.epoch + 1}, step {progress.step} of {self._steps}"
@@ -85,7 +87,9 @@ class TrainReporter:
             if key != "epoch":
                 self._logs.add_scalar(f"epoch/{key}", value, done)
         shown = [f"{name} {row[key]:.4f}" for key, name in SHOWN.items() if key in row]
-        numbers = ", ".join([f"loss {row['loss']:.4f}", *shown, f"{self._rate:,.0f} images/s"])
+        numbers = ", ".join(
+            [f"loss {row['loss']:.4f}", *shown, f"{self._rate:,.0f} {self._unit}/s"]
+        )
         print(f"epoch {row['epoch']}/{self._epochs}: {numbers}", flush=True)
         self._photos, self._since = 0, time.monotonic()
 
@@ -107,7 +111,7 @@ def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     left.plot([row["epoch"] for row in history], [row["loss"] for row in history], ".-")
-    left.set(xlabel="epoch", ylabel="training loss per photo", title="Training")
+    left.set(xlabel="epoch", ylabel="training loss per photo, all tags", title="Training")
     left.set_ylim(bottom=0)
     measured = [row for row in history if "map_macro" in row]
     for key, label in {"map_macro": "mAP, mean over tags", "map_micro": "mAP, all pairs"}.items():

@@ -80,7 +80,7 @@ def run(config: DictConfig) -> None:
     seconds = time.perf_counter() - began
     metrics |= {"left_out": left_out, "seconds": round(seconds, 3)}
     finish(out, metrics)
-    _tell(metrics, out)
+    _tell(metrics, out, config)
     print(f"{done / seconds:,.0f} images/s; pictures: {out / SHEET}")
 
 
@@ -214,14 +214,16 @@ def _contact_sheet(out: Path) -> Image.Image:
     return photo_sheet(photos)
 
 
-def _tell(metrics: dict[str, Any], out: Path) -> None:
+def _tell(metrics: dict[str, Any], out: Path, config: DictConfig) -> None:
     samples, shards = metrics["samples"], sum(metrics["shards"].values())
     rejected = sum(metrics["rejected"].values())
     for what, reasons in (("rejected", metrics["rejected"]), ("left out", metrics["left_out"])):
         if reasons:
             print(f"{what}: {', '.join(f'{reason} {n:,}' for reason, n in reasons.items())}")
-    if samples["val"] == 0:
-        print("no sample in val: raise val= to judge the training")
+    if samples["val"] == 0 and config.val > 0:
+        print(
+            "no sample in val: raise val=, or share out the photos of few users by split_by=image"
+        )
     counted = " + ".join(f"{samples[split]:,} {split}" for split in SPLITS)
     print(f"{counted} samples in {shards:,} shards, {rejected:,} rejected: {out}")
 

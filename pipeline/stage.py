@@ -47,6 +47,8 @@ def is_finished(config: DictConfig) -> bool:
     """
     if not isinstance(config.overwrite, bool):
         raise UserError(f"overwrite={config.overwrite}: give true or false")
+    if not isinstance(config.out, str) or not config.out:
+        raise UserError(f"out={config.out}: give a folder, as in out=runs/trial")
     out = Path(config.out)
     if config.overwrite or not (out / DONE).is_file():
         return False
@@ -212,6 +214,10 @@ def _unlock(out: Path) -> None:
 def _refuse_another(config: DictConfig, run: str, but: Collection[str] = ()) -> None:
     """Refuse a folder whose run has another configuration, but for some keys."""
     wanted, found = _compared(_resolved(config)), _compared(_read_config(Path(config.out)))
+    if found.get("stage") != config.stage:
+        raise UserError(
+            f"out={config.out}: holds {run} run of stage={found.get('stage')}; give another out="
+        )
     keys = (wanted.keys() | found.keys()) - set(but)
     changed = sorted(key for key in keys if wanted.get(key) != found.get(key))
     if changed:

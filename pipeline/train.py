@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from data_prep.errors import UserError
+from data_prep.shards.index import INDEX
 from data_prep.vocabulary import Vocabulary
 from grounding.classifier import TagClassifier
 from grounding.heads import check_nonnegative, head_of, tag_net
@@ -33,6 +34,7 @@ from grounding.training.settings import TrainSettings
 from grounding.training.setup import make_run, prepare
 from grounding.views import View
 from pipeline.features import FeatureSource, StandardisedHead
+from pipeline.models import check_names
 from pipeline.rejects import write_rejects
 from pipeline.reporting import TrainReporter
 from pipeline.signals import stop_signals
@@ -62,11 +64,15 @@ def run(config: DictConfig) -> None:
     with processes(device(config)) as here, stop_signals() as stop:
         if here.on_first(lambda: is_finished(config)):
             return
+        for key in ("shards", "vocabulary"):
+            if not isinstance(config[key], str) or not config[key]:
+                raise UserError(f"{key}={config[key]}: give what stage=shards wrote, or its URL")
         data = TrainData.open(str(config.shards), str(config.vocabulary), settings, reading, here)
         classifier = _new_classifier(config, data)
         view = View(classifier.preprocessing, reading.view, reading.scale, reading.flip)  # type: ignore[arg-type]
         _check_view(view, settings)
-        here.on_first(lambda: start(config, [], WRITES, resume=MAY_CHANGE))
+        inputs = [Path(data.folder, INDEX)]
+        here.on_first(lambda: start(config, inputs, WRITES, resume=MAY_CHANGE))
         with disk_full(config.out, "free some, and the same command goes on"), _memory_full():
             _train(config, data, classifier, view, stop)
 
@@ -79,7 +85,7 @@ def _train(
     stop: Callable[[], bool],
 ) -> None:
     out, settings, here = Path(config.out), data.settings, data.here
-    data.rejects.keep_in(out / f"rejects-{here.rank}.jsonl")
+    data.rejects.keep_in(out, here.rank)
     mark = _mark(data, classifier)
     prepare(classifier.model, settings, data.counts, data.index.samples("train"), here.device)
     learner: nn.Module = classifier.model
@@ -88,7 +94,9 @@ def _train(
     if not view.varies:
         learner, source, validation = _on_features(data, classifier, out / FEATURES, mark, stop)
     evaluate = Evaluation(validation, here, settings.precision)
-    reporter = TrainReporter(out / LOGS, settings.epochs, source.steps)
+    reporter = TrainReporter(
+        out / LOGS, settings.epochs, source.steps, "images" if view.varies else "features"
+    )
     this = make_run(
         learner,
         settings,
@@ -172,6 +180,7 @@ def _new_classifier(config: DictConfig, data: TrainData) -> TagClassifier:
             f"model={config.model.folder}: training begins with a backbone; give model.name=…, and "
             "model.weights=DIR/weights.safetensors for that of a trained model"
         )
+    check_names(config)
     torch.manual_seed(data.settings.seed)
     model, usual, name = tag_net(config.model.name, len(data.tags), config.model.weights)
     preprocessing = override(usual, config.model.preprocessing or {})

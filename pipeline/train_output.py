@@ -46,7 +46,9 @@ def write(
     of_tags = {
         "tag": data.tags,
         "train": data.counts.numpy(),
-        "average_precision": np.full(len(data.tags), np.nan) if ap is None else ap,
+        "average_precision": pa.array(
+            np.full(len(data.tags), np.nan) if ap is None else ap, from_pandas=True
+        ),  # null where a tag cannot be measured
     }
     pq.write_table(pa.table(of_tags), out / TAGS)
     draw_curves(progress.history, out / CURVES)
@@ -79,6 +81,6 @@ def _metrics(data: TrainData, trained: TagClassifier, progress: Progress) -> dic
         "loss": last.pop("loss"),
         "validation": last,
         "rejected": data.rejects.by_reason(),
-        "seconds": round(progress.seconds, 3),
+        "training_seconds": round(progress.seconds, 3),
         "history": progress.history,
     }

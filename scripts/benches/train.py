@@ -272,7 +272,7 @@ def full_training(settings: Settings) -> Row:
         "val": metrics["val"],
         "epochs": metrics["epochs"],
         "wall s": wall,
-        "images/s": metrics["train"] * metrics["epochs"] / metrics["seconds"],
+        "images/s": metrics["train"] * metrics["epochs"] / metrics["training_seconds"],
         "mAP macro": found.get("map_macro"),
         "mAP micro": found.get("map_micro"),
     }

@@ -15,15 +15,14 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from grounding.heads import head_of, tag_net
+from grounding.heads import tag_net
 from grounding.model_folder import override
 from grounding.training.batch import Batch, Source
 from grounding.training.checkpoint import Checkpoint, Progress
 from grounding.training.loop import Loss, Run
-from grounding.training.objective import make_loss, set_prior_bias
-from grounding.training.optimisation import Average, freeze, make_optimizer
 from grounding.training.processes import Processes
 from grounding.training.settings import TrainSettings
+from grounding.training.setup import make_run, prepare
 from grounding.views import View
 from pipeline.train_data import Reading, TrainData
 
@@ -145,25 +144,21 @@ class Trial:
         torch.manual_seed(settings.seed)
         model, usual, _ = tag_net(name, len(data.tags), weights)
         samples = data.index.samples("train")
-        set_prior_bias(head_of(model)[1], data.counts, samples)
-        freeze(model, settings)
-        memory = torch.channels_last if settings.channels_last else torch.contiguous_format
-        model = model.to(here.device, memory_format=memory)  # type: ignore[call-overload]
-        average = None if settings.ema is None else Average(model, settings.ema)
-        optimizer = make_optimizer(model, settings)
+        prepare(model, settings, data.counts, samples, here.device)
         reading = data.reading
         preprocessing = override(usual, self.config.model.preprocessing or {})
         view = View(preprocessing, reading.view, reading.scale, reading.flip)  # type: ignore[arg-type]
-        return Run(
-            model=model,
-            average=average,
-            optimizer=optimizer,
-            loss=make_loss(settings, data.counts.to(here.device), samples),
+        run = make_run(
+            model,
+            settings,
+            data.counts,
+            samples,
             source=data.source("train", view, shuffle=True),
             evaluate=lambda _: {},
-            checkpoint=Unsaved(Path(), model, optimizer, average, ""),
-            settings=settings,
             processes=here,
+            checkpoint=Path(),
+            mark="",
             reporter=Silent(),
             stop=lambda: False,
         )
+        return replace(run, checkpoint=Unsaved(Path(), model, run.optimizer, run.average, ""))

@@ -91,13 +91,13 @@ def test_what_is_written(finished: Path) -> None:
 
 
 def test_what_is_told(inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    run(*inputs, f"out={tmp_path}", "val=0")
+    run(*inputs, f"out={tmp_path}", "val=1e-9")
     told = capsys.readouterr().out
     assert "rejected: missing 1, truncated 1" in told
     assert "no sample in val" in told
     assert f"58 train + 0 val samples in 6 shards, 2 rejected: {tmp_path}" in told
     assert ShardIndex.load(tmp_path).val == ()
-    run(*inputs, f"out={tmp_path}", "val=0", "threads=3")
+    run(*inputs, f"out={tmp_path}", "val=1e-9", "threads=3")
     assert "already finished" in capsys.readouterr().out
 
 
@@ -147,7 +147,7 @@ def test_img2dataset(finished: Path, inputs: list[str], tmp_path: Path) -> None:
 
     damaged = tars / "00002.tar"
     damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 3])
-    run(*inputs, f"images={tars}", f"out={tmp_path / 'cut'}", "val=0")
+    run(*inputs, f"images={tars}", f"out={tmp_path / 'cut'}", "val=1e-9")
     found = [s["image_id"] for s in samples(tmp_path / "cut", "train")]
     assert 38 < len(found) < 58
     assert set(found) >= {row["image_id"] for row in ROWS[:40]} - {"0005", "0006"}

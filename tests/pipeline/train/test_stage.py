@@ -73,7 +73,7 @@ def test_what_is_written(
     assert [row["epoch"] for row in found["history"]] == list(range(1, epochs + 1))
     assert found["loss"] == found["history"][-1]["loss"]
     assert found["history"][-1] == found["history"][-1] | found["validation"]
-    assert found["seconds"] > 0
+    assert found["training_seconds"] > 0
     record = json.loads((out / "model" / "training.json").read_text())
     assert record["config"]["train"]["seed"] == 0
     assert record["data"]["shards"] == str(shards)
