@@ -169,7 +169,7 @@ def test_full_training_is_the_stage_itself(settings: Settings, tmp_path: Path) -
     metrics = json.loads((tmp_path / "full/metrics.json").read_text())
     assert row["mAP macro"] == metrics["validation"]["map_macro"]
     assert row["images/s"] == pytest.approx(14 / metrics["training_seconds"])
-    assert row["wall s"] > metrics["seconds"]
+    assert row["wall s"] > metrics["training_seconds"]
 
 
 def test_drawn_shards_come_from_a_chain_of_stages(
