@@ -23,19 +23,22 @@ class Rejects:
         self.met: set[Lost] = set()
         self._path: Path | None = None
 
-    def keep_in(self, path: Path) -> None:
-        """Take in what an earlier run has left in a file, and write to it from now on.
+    def keep_in(self, folder: Path, process: int) -> None:
+        """Take in what an earlier run has left in a folder, and write there from now on.
 
-        A line that was cut off by a kill is passed over: its sample will be met again, or was the
-        last of many.
+        Each process has a file of its own, and reads those of all: a run may go on with fewer
+        processes. A line that was cut off by a kill is passed over: its sample will be met again.
         """
-        self._path = path
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
+        self._path = folder / f"rejects-{process}.jsonl"
+        for path in folder.glob("rejects-*.jsonl"):
+            for line in path.read_bytes().splitlines():
                 try:
                     self.met.add(Lost(**json.loads(line)))
                 except (ValueError, TypeError):
                     continue
+        if self._path.is_file() and not self._path.read_bytes().endswith(b"\n"):
+            with self._path.open("ab") as file:
+                file.write(b"\n")
 
     def add(self, lost: Iterable[Lost]) -> None:
         """Take in samples; those that are new are written down at once."""
