@@ -15,11 +15,24 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
 
 from grounding.training import loop
 from grounding.training.batch import Batch
 from pipeline import features
-from tests.pipeline.train.made import SMALL, losses, run, sample, weights, write_shard, write_shards
+from pipeline import train as stage
+from tests.pipeline.train.made import (
+    SMALL,
+    losses,
+    metrics,
+    run,
+    sample,
+    weights,
+    write_shard,
+    write_shards,
+)
 
 # With momentum and second moments, batch norm, a moving average and a schedule to restore.
 KEYS = (
@@ -89,19 +102,33 @@ def test_kill_and_the_same_command(
     assert losses(tmp_path) == losses(unbroken)
 
 
-def test_ctrl_c_and_the_same_command(many: Path, unbroken: Path, tmp_path: Path) -> None:
-    """The workers are interrupted, too."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_and_the_same_command(
+    many: Path, unbroken: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The workers get it, too. What the logs show is whole: the mean loss of every ten steps."""
     arguments = [f"shards={many}", f"out={tmp_path}", *KEYS]
     keys = ["train.workers=2", "train.checkpoint_minutes=10"]  # saved after an epoch, or now
     with begin(*arguments, *keys) as stopped:
         wait_for((tmp_path / "checkpoint.safetensors").is_file, stopped)
-        os.killpg(stopped.pid, signal.SIGINT)
+        os.killpg(stopped.pid, number)
         _, errors = stopped.communicate(timeout=60)
     assert stopped.returncode == 130
     assert errors == "stopping after this step; once more stops at once\nInterrupted.\n"
-    assert saved(tmp_path) > (1, 0)
+    epoch, step = saved(tmp_path)
+    assert (epoch, step) > (1, 0)
     run(*arguments)
     assert weights(tmp_path) == weights(unbroken)
+
+    logs = EventAccumulator(str(tmp_path / "tensorboard"))
+    logs.Reload()
+    shown = logs.Scalars("train/loss")
+    assert [event.step for event in shown] == sorted({10, 20, 25, 25 + step, 35, 45, 50})
+    for row, events in zip(metrics(tmp_path)["history"], (shown[:3], shown[3:]), strict=True):
+        steps = np.diff([25 * (row["epoch"] - 1), *(event.step for event in events)])
+        losses = [event.value for event in events]
+        assert np.average(losses, weights=steps) == pytest.approx(row["loss"], rel=1e-5)
+    assert [event.step for event in logs.Scalars("epoch/loss")] == [25, 50]
 
 
 def test_a_stop_at_any_step(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +194,68 @@ def test_features_are_not_computed_twice(
     assert last.done == 23 - 16
     assert weights(out) == weights(tmp_path / "whole")
     assert not (out / "features").exists()
+
+
+@pytest.fixture
+def with_bad_photos(tmp_path: Path) -> Path:
+    """40 photos, of which two at the begin are bad."""
+    folder = write_shards(tmp_path / "shards", (40,), (8,))
+    samples = [sample(number) for number in range(40)]
+    samples[3] = samples[6] = sample(0, jpg=b"no photo")
+    write_shard(folder / "train" / "000000.tar", samples)
+    return folder
+
+
+def assert_same_rejects(out: Path, wanted: Path) -> None:
+    """Two, in the metrics and in the list; no other file tells of them."""
+    assert metrics(out)["rejected"] == metrics(wanted)["rejected"]
+    assert sum(metrics(out)["rejected"].values()) == 2
+    found, lines = ((each / "rejects.jsonl").read_text() for each in (out, wanted))
+    assert found == lines
+    assert not list(out.glob("rejects-*"))
+
+
+def test_rejects_of_a_run_killed_after_its_features(
+    with_bad_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The photos are not read again."""
+
+    def die(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    arguments = [f"shards={with_bad_photos}", *FROZEN]
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "make_run", die)
+        with pytest.raises(MemoryError):
+            run(f"out={out}", *arguments)
+    run(f"out={out}", *arguments)
+    run(f"out={tmp_path / 'whole'}", *arguments)
+    assert_same_rejects(out, tmp_path / "whole")
+
+
+def test_rejects_of_a_run_stopped_in_its_last_epoch(
+    with_bad_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its last step: the bad photos do not come again."""
+    inner, done = loop._step, [0]
+
+    def step(*arguments: Any) -> Any:
+        done[0] += 1
+        if done[0] == 19:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return inner(*arguments)
+
+    arguments = [f"shards={with_bad_photos}", *KEYS]
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_step", step)
+        with pytest.raises(KeyboardInterrupt):
+            run(f"out={out}", *arguments)
+    assert saved(out) == (1, 9)
+    run(f"out={out}", *arguments)
+    run(f"out={tmp_path / 'whole'}", *arguments)
+    assert_same_rejects(out, tmp_path / "whole")
 
 
 def test_features_of_other_shards_are_not_used(
