@@ -48,7 +48,9 @@ def tag_metrics(
     """
     for start in range(0, len(scores), BLOCK):
         if not np.isfinite(scores[start : start + BLOCK]).all():
-            raise UserError("tag metrics: a score is not finite; lower the learning rate")
+            raise UserError(
+                "tag metrics: a score is not finite; the training has run away, give it a smaller learning rate"
+            )
     ap = _per_tag(scores, targets)
     counted = np.isfinite(ap)
     if not counted.any():

@@ -23,7 +23,10 @@ LEAST: dict[str, float] = {  # of numbers; those of OPEN must be above it
     **{"focal_gamma": 0, "asymmetric_gamma": 0, "asymmetric_clip": 0, "seed": 0},
     **{"evaluate_epochs": 1, "checkpoint_minutes": 0},
 }
-BELOW: dict[str, int] = {"momentum": 1, "ema": 1, "asymmetric_clip": 1, "seed": 2**64}
+BELOW: dict[str, float] = {
+    **{"momentum": 1, "ema": 1, "asymmetric_clip": 1, "seed": 2**64},
+    **{"lr": 10**6, "head_lr_factor": 10**6, "weight_decay": 10**6},  # float32 has to hold them
+}
 OPEN = ("lr", "clip_norm", "head_lr_factor", "positive_weight_cap")
 WHOLE = ("epochs", "batch", "accumulate", "plateau_epochs", "seed", "evaluate_epochs")
 OPTIONAL = ("clip_norm", "ema", "plateau_epochs", "positive_weight_power")
@@ -108,7 +111,11 @@ class TrainSettings:
             _check(field.name, getattr(self, field.name))
         if self.batch % self.accumulate:
             raise UserError(
-                f"train.accumulate={self.accumulate}: does not divide train.batch={self.batch}"
+                f"train.accumulate={self.accumulate}: give a divisor of train.batch={self.batch}"
+            )
+        if self.warmup_epochs > self.epochs:
+            raise UserError(
+                f"train.warmup_epochs={self.warmup_epochs:g}: give train.epochs={self.epochs} or fewer"
             )
 
 
@@ -132,4 +139,4 @@ def _check_number(key: str, value: Any) -> None:
         limit = f"above {least:g}" if is_open else f"{least:g} or more"
         raise UserError(f"train.{key}={value}: give {number}, {limit}")
     if key in BELOW and value >= BELOW[key]:
-        raise UserError(f"train.{key}={value}: give a number below {BELOW[key]}")
+        raise UserError(f"train.{key}={value}: give a number below {BELOW[key]:,}")

@@ -38,7 +38,7 @@ from tests.grounding.training.runs import small_net, weights
             {"schedule": "cosine", "warmup_epochs": 1},
             [1 / 3, 2 / 3, 1, 0.5 + math.sqrt(2) / 4, 0.5, 0.5 - math.sqrt(2) / 4, 0, 0],
         ),
-        ({"schedule": "cosine", "warmup_epochs": 9}, [n / 19 for n in range(1, 19)]),
+        ({"schedule": "cosine", "warmup_epochs": 3}, [n / 7 for n in range(1, 7)]),
     ],
 )
 def test_schedule_of_three_epochs_of_two_steps(

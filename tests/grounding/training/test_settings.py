@@ -78,6 +78,14 @@ def test_usable_values(key: str) -> None:
         assert getattr(TrainSettings(**({"batch": batch} | {key: value})), key) == value
 
 
+def test_the_warm_up_ends() -> None:
+    TrainSettings(epochs=3, warmup_epochs=3)
+    with pytest.raises(
+        UserError, match=r"^train\.warmup_epochs=3\.5: give train\.epochs=3 or fewer"
+    ):
+        TrainSettings(epochs=3, warmup_epochs=3.5)
+
+
 def test_pieces_are_equal() -> None:
     assert asdict(TrainSettings(batch=6, accumulate=3))["accumulate"] == 3
     for pieces in (4, 12):
