@@ -49,7 +49,8 @@ def tag_metrics(
     for start in range(0, len(scores), BLOCK):
         if not np.isfinite(scores[start : start + BLOCK]).all():
             raise UserError(
-                "tag metrics: a score is not finite; the training has run away, give it a smaller learning rate"
+                "tag metrics: a score is not finite, the training has run away; give it a smaller "
+                "learning rate"
             )
     ap = _per_tag(scores, targets)
     counted = np.isfinite(ap)

@@ -115,7 +115,8 @@ class TrainSettings:
             )
         if self.warmup_epochs > self.epochs:
             raise UserError(
-                f"train.warmup_epochs={self.warmup_epochs:g}: give train.epochs={self.epochs} or fewer"
+                f"train.warmup_epochs={self.warmup_epochs:g}: give train.epochs={self.epochs} "
+                "or fewer"
             )
 
 
