@@ -212,7 +212,9 @@ class ShardSource:
         if self._shards.seed is None:
             epoch = 0  # all are alike
         plan = self._shards.plan(epoch)
-        if first_step < plan.steps and self._stands_at != (epoch, first_step):
+        if first_step == plan.steps:
+            return  # of the epoch only its evaluation was left; no stream stands anywhere
+        if self._stands_at != (epoch, first_step):
             self._stream = self._open(epoch, first_step)
         for step in range(first_step, plan.steps):
             chunks = [next(self._stream) for _ in range(max(self._workers, 1))]

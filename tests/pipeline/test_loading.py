@@ -292,6 +292,8 @@ def test_a_damaged_shard_costs_its_own_samples_only(
 def test_a_loader_goes_on_or_begins_anew(folder: Path, wanted: list[Rows], workers: int) -> None:
     """From epoch to epoch; left in the middle, as by evaluation on a large split; and back."""
     given = sources(folder, workers=workers)
+    assert epoch(given, first_step=4) == []  # a run goes on before the evaluation of an epoch
+    assert_same(epoch(given, 1), epoch(sources(folder), 1))
     assert_same(epoch(given), wanted)
     assert_same(epoch(given, 1), epoch(sources(folder), 1))
     assert_same([rows_of([batch]) for batch in islice(given[0].batches(0), 2)], wanted[:2])

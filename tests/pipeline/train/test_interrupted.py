@@ -155,6 +155,25 @@ def test_a_stop_at_any_step(many: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert losses(out) == losses(whole)
 
 
+def test_a_kill_in_an_evaluation(
+    many: Path, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The epoch is not done again."""
+
+    def die(*_: object) -> None:
+        raise MemoryError
+
+    arguments = [f"shards={many}", f"out={tmp_path}", *KEYS]
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.Evaluation, "__call__", die)
+        with pytest.raises(MemoryError):
+            run(*arguments)
+    assert saved(tmp_path) == (0, 25)
+    run(*arguments)
+    assert weights(tmp_path) == weights(unbroken)
+    assert metrics(tmp_path)["history"] == metrics(unbroken)["history"]
+
+
 Compute = Callable[[Batch, np.ndarray], np.ndarray]
 
 
