@@ -5,7 +5,8 @@ Three parts, each with a record of its own; nets=[], agreement_steps=0 and full=
     scripts/bench train                              # on drawn scenes, which are made first
     scripts/bench train shards=DIR workers=16 full=true 'overrides=[train.precision=bf16]'
 
-What is trained is `stage=train experiment=finetune`, in its own loop. Figures that mean something
+What is timed is `stage=train experiment=finetune`, in its own loop; the whole training may be of
+another recipe (experiment=frozen). Figures that mean something
 want a GPU and many cores (16: train.lanes is the most that read): each decodes and crops some
 hundred photos a second. Nothing is downloaded: tag2box has to be installed, no extra. Where little
 can be carried to the GPU, make the shards elsewhere; of VOC2007's photos, with its own split, these
@@ -65,8 +66,8 @@ batch {batch}, one cosine with a tenth of warm-up. `first`: loss of the first st
 `fp32`, `bf16`: mean of the last tenth of the steps. `largest difference`: of the two curves, \
 smoothed by the mean over a tenth of the steps, relative to that of fp32."""
 FULL = """\
-One whole `stage=train experiment=finetune` in a process of its own, on {shards}. `wall s`: all of \
-it; `images/s`: while training. mAP on the validation split: `macro`, mean over the tags; `micro`, \
+One whole `stage=train experiment={experiment}` in a process of its own, on {shards}. `wall s`: all \
+of it; `images/s`: while training. mAP on the validation split: `macro`, mean over the tags; `micro`, \
 over all pairs."""
 
 Row = dict[str, Any]
@@ -91,7 +92,9 @@ class Settings:
     agreement_steps : int
         Of bf16 against fp32.
     full : bool
-        Also train to the end.
+        Also train to the end …
+    experiment : str
+        … by this recipe. The other parts use finetune.
     shards : str, optional
         Folder of stage=shards; None: of `images` drawn scenes, made in `folder`.
     workers : int
@@ -108,6 +111,7 @@ class Settings:
     rounds: int = 5
     agreement_steps: int = 100
     full: bool = False
+    experiment: str = "finetune"
     device: str = "auto"
     shards: str | None = None
     images: int = 2000
@@ -166,10 +170,10 @@ def drawn_shards(settings: Settings) -> Path:
     return shards
 
 
-def stage_keys(settings: Settings) -> list[str]:
+def stage_keys(settings: Settings, experiment: str = "finetune") -> list[str]:
     """Give the arguments that the stage is called with."""
     return [
-        *("stage=train", "experiment=finetune", f"shards='{settings.shards}'"),
+        *("stage=train", f"experiment={experiment}", f"shards='{settings.shards}'"),
         *(f"device={settings.device}", f"train.batch={settings.batch}"),
         *(f"train.seed={settings.seed}", f"train.workers={settings.workers}"),
         *settings.overrides,
@@ -262,12 +266,13 @@ def full_training(settings: Settings) -> Row:
     """Train to the end by the stage itself."""
     out = record.ROOT / settings.folder / "full"
     began = time.perf_counter()
-    stage(*stage_keys(settings), f"out='{out}'", "overwrite=true")
+    stage(*stage_keys(settings, settings.experiment), f"out='{out}'", "overwrite=true")
     wall = time.perf_counter() - began
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     found = metrics["validation"]
     return {
         "net": metrics["backbone"],
+        "experiment": settings.experiment,
         "train": metrics["train"],
         "val": metrics["val"],
         "epochs": metrics["epochs"],
