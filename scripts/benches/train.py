@@ -66,9 +66,9 @@ batch {batch}, one cosine with a tenth of warm-up. `first`: loss of the first st
 `fp32`, `bf16`: mean of the last tenth of the steps. `largest difference`: of the two curves, \
 smoothed by the mean over a tenth of the steps, relative to that of fp32."""
 FULL = """\
-One whole `stage=train experiment={experiment}` in a process of its own, on {shards}. `wall s`: all \
-of it; `images/s`: while training. mAP on the validation split: `macro`, mean over the tags; `micro`, \
-over all pairs."""
+One whole `stage=train experiment={experiment}` in a process of its own, on {shards}. `wall s`: \
+all of it; `images/s`: while training. mAP on the validation split: `macro`, mean over the tags; \
+`micro`, over all pairs."""
 
 Row = dict[str, Any]
 
