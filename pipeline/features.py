@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from grounding.training.batch import Batch
+from grounding.training.evaluation import outputs
 from grounding.training.processes import Processes
 from pipeline.loading import ShardSource
 
@@ -95,8 +96,7 @@ def compute_features(
     for step, batch in enumerate(source.batches(0, steps), steps + 1):
         numbers = batch.numbers.numpy()
         with torch.no_grad():
-            found = [net(each).float().cpu().numpy() for each in batch.inputs]
-        values[numbers] = np.concatenate(found)
+            values[numbers] = np.concatenate(outputs(net, batch.inputs))
         pairs.append(_pairs(batch, numbers))
         follow(len(numbers))
         if stop() or time.monotonic() - saved > SAVE_SECONDS or step == source.steps:
