@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import io
+import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -283,7 +285,15 @@ class ShardSource:
 def _quiet(_: int) -> None:
     """Leave Ctrl-C and SIGTERM, which may come to all, to the process that the workers work for.
 
-    They end when it does.
+    They end when it does, see `_end_workers`.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@atexit.register
+def _end_workers() -> None:
+    """Kill what would be ended by SIGTERM, and be waited for without end."""
+    for each in multiprocessing.active_children():
+        if each.daemon:
+            each.kill()

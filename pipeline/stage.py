@@ -211,6 +211,17 @@ def _unlock(out: Path) -> None:
         os.close(folder)
 
 
+def _forget_locks() -> None:
+    """Close them in a forked process, which may outlive a run that is killed."""
+    for folder in _locks.values():
+        os.close(folder)
+    _locks.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on every system
+    os.register_at_fork(after_in_child=_forget_locks)
+
+
 def _refuse_another(config: DictConfig, run: str, but: Collection[str] = ()) -> None:
     """Refuse a folder whose run has another configuration, but for some keys."""
     wanted, found = _compared(_resolved(config)), _compared(_read_config(Path(config.out)))

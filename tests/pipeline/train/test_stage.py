@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -217,3 +218,15 @@ def test_what_cannot_be_used_is_counted_and_listed(
         *(("000001.tar", place) for place in range(5)),
     ]
     assert f"rejected: 7 samples, listed in {out / 'rejects.jsonl'}" in capsys.readouterr().out
+
+
+def test_shards_at_a_url(shards: Path, tmp_path: Path) -> None:
+    """Of any file system that fsspec knows; here one in this process's memory."""
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{shards}/", "/train_at_a_url/", recursive=True)
+    keys = [*SMALL, *WHOLE_NET, "model.weights=random", "train.epochs=1"]
+    run("shards=memory://train_at_a_url", f"out={tmp_path / 'url'}", *keys)
+    run(f"shards={shards}", f"out={tmp_path / 'folder'}", *keys)
+    memory.rm("/train_at_a_url", recursive=True)
+    assert metrics(tmp_path / "url")["rejected"] == {}
+    assert weights(tmp_path / "url") == weights(tmp_path / "folder")

@@ -1,0 +1,41 @@
+"""Runs of stage=train with two processes: of torchrun, or begun by hand."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+
+LIMIT = 120  # seconds that a run may take on a busy machine
+
+
+def begin(module: Sequence[str], *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start python -m MODULE in a process group of its own, as a scheduler does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *module, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def torchrun(*arguments: str) -> subprocess.Popen[str]:
+    """Start two processes by torchrun."""
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    return begin(launcher, "-m", "pipeline", "stage=train", *arguments)
+
+
+def two(first: Sequence[str], second: Sequence[str]) -> list[subprocess.Popen[str]]:
+    """Start two processes by hand, whose arguments may differ."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [
+        begin(
+            ["pipeline"], "stage=train", *arguments, RANK=str(rank), LOCAL_RANK=str(rank), **where
+        )
+        for rank, arguments in enumerate((first, second))
+    ]
