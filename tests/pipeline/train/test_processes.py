@@ -30,7 +30,7 @@ from tests.pipeline.train.processes import LIMIT, torchrun, two
 WHOLE_NET = (
     *("experiment=finetune", "model.name=timm:nf_resnet26", "model.weights=random", *SMALL),
     *("train.epochs=2", "train.optimizer=sgd", "train.lr=0.0002", "train.accumulate=2"),
-    *("train.batch=8", "train.lanes=4", "train.checkpoint_minutes=0"),
+    *("train.batch=8", "train.lanes=4"),
     "model.preprocessing={size:32}",
 )
 FROZEN = ("experiment=frozen", *SMALL, "train.epochs=3", "train.batch=16", "train.lanes=4")
@@ -107,7 +107,7 @@ def test_a_signal_to_all_and_the_same_command(uneven: Path, unbroken: Path, tmp_
     """The launcher passes it on. The run goes on with two processes, and, in a copy, with one."""
     keys = [f"shards={uneven}", *WHOLE_NET]
     out, copy = tmp_path / "out", tmp_path / "copy"
-    with torchrun(f"out={out}", *keys) as stopped:
+    with torchrun(f"out={out}", *keys, "train.checkpoint_minutes=0") as stopped:
         until = time.monotonic() + LIMIT
         while saved(out) < (0, 10):
             assert stopped.poll() is None, stopped.communicate()
