@@ -70,12 +70,12 @@ def unbroken(uneven: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def assert_as_one(found: Path, one: Path) -> None:
+def assert_as_one(found: Path, one: Path, atol: float = 1e-5) -> None:
     assert losses(found) == pytest.approx(losses(one), abs=1e-5)
     assert metrics(found)["validation"] == pytest.approx(metrics(one)["validation"], abs=1e-5)
     assert metrics(found)["rejected"] == metrics(one)["rejected"]
     assert sum(metrics(found)["rejected"].values()) == 2
-    assert_same_weights(found, one, atol=1e-5)
+    assert_same_weights(found, one, atol)
 
 
 def test_the_whole_net_as_with_one_process(uneven: Path, unbroken: Path, tmp_path: Path) -> None:
@@ -90,7 +90,9 @@ def test_a_frozen_net_as_with_one_process(uneven: Path, tmp_path: Path) -> None:
     assert started.returncode == 0, errors
     assert printed.count("model: ") == 1  # the first process speaks, the other is silent
     run(f"out={tmp_path / 'one'}", *keys)
-    assert_as_one(tmp_path / "two", tmp_path / "one")
+    # Features of a batch of another size are rounded otherwise; the head's weights, of up to 10 on
+    # features that hardly vary, enlarge it.
+    assert_as_one(tmp_path / "two", tmp_path / "one", atol=1e-3)
 
 
 def saved(out: Path) -> tuple[int, int]:
