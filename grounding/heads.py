@@ -13,7 +13,7 @@ from grounding.models import build, fit, read_weights
 from grounding.preprocessing import Preprocessing
 
 RANDOM = "random"
-HEAD_STD = 0.01  # of the fresh head's weights: every tag begins near a probability of 1/2
+HEAD_STD = 0.01  # of the fresh head's weights: every tag begins near what its bias says
 AUXILIARY = ("aux1", "aux2", "AuxLogits")  # GoogLeNet's and Inception's classifiers on the way
 
 

@@ -69,7 +69,7 @@ class TrainReporter:
         self._rate = self._photos / max(now - self._since, 1e-9)
         self._logs.add_scalar("train/loss", loss, done)
         self._logs.add_scalar("train/lr", lr, done)
-        self._logs.add_scalar("train/images_per_second", self._rate, done)
+        self._logs.add_scalar(f"train/{self._unit}_per_second", self._rate, done)
         news = f"loss {loss:.4g}  {self._rate:,.0f} {self._unit}/s"
         self._bar.update(self._task, completed=done, news=news)
         if not self._console.is_terminal and now - self._told > TELL_SECONDS:
@@ -98,10 +98,12 @@ def in_words(measured: Mapping[str, float]) -> str:
     """Say what `grounding.training.evaluation.Evaluation` has measured."""
     if not measured:
         return "none, the val split has no tag that can be measured"
+    count = measured.get("images_left_out", 0)
+    left_out = f", {count:,} left out" if count else ""
     return (
         f"mAP {measured['map_macro']:.4f} (mean over {measured['tags']} tags), "
         f"{measured['map_micro']:.4f} (all pairs), P@5 {measured['precision_at_5']:.4f}, "
-        f"{measured['images']:,} photos"
+        f"{measured['images']:,} photos{left_out}"
     )
 
 

@@ -42,8 +42,8 @@ from pipeline.stage import device, disk_full, is_finished, start
 from pipeline.train_data import Reading, TrainData
 from pipeline.train_output import CHECKPOINT, FEATURES, LOGS, REJECTS, WRITES, write
 
-# Keys that a run which goes on may have changed: what a loss that is not finite calls for, and what
-# only says how the work is done.
+# What a run that goes on may have changed: MAY_CHANGE is what a loss that is not finite calls for;
+# MAY_DIFFER also has what only says how the work is done, as in stage.NOT_COMPARED.
 MAY_CHANGE = ("train.lr", "train.clip_norm")
 MAY_DIFFER = {"lr", "clip_norm", "checkpoint_minutes", "workers"}
 
@@ -167,8 +167,8 @@ def _memory_full() -> Iterator[None]:
         if not str(error).startswith("DataLoader worker"):
             raise
         raise UserError(
-            "a reading process was killed, probably for memory (or a small /dev/shm); give fewer "
-            "train.workers or a smaller train.block, and the same command goes on"
+            "a reading process was killed, probably for memory (or a small /dev/shm); with fewer "
+            "train.workers the same command goes on; a smaller train.block needs overwrite=true"
         ) from error
 
 
@@ -178,7 +178,7 @@ def _new_classifier(config: DictConfig, data: TrainData) -> TagClassifier:
     if "name" not in config.model:
         raise UserError(
             f"model={config.model.folder}: training begins with a backbone; give model.name=…, and "
-            "model.weights=DIR/weights.safetensors for that of a trained model"
+            "model.weights=DIR/model/weights.safetensors for that of a trained model"
         )
     check_names(config)
     torch.manual_seed(data.settings.seed)

@@ -39,8 +39,8 @@ class Reading:
     lanes, block : int
         See `data_prep.shards.lanes`.
     workers : int, optional
-        Reading processes of each process; None: as many as there are cores for them and
-        share the lanes evenly.
+        Reading processes of each process; None: the largest number that divides the lanes of
+        this process and for which there are cores.
 
     Raises
     ------

@@ -163,8 +163,8 @@ def _step(run: Run, net: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     total = inputs.new_zeros(())
     pieces = _pieces(inputs, batch.targets, settings.accumulate)
     for number, (piece, targets) in enumerate(pieces, 1):
-        alone = processes.world == 1 or number == len(pieces)
-        with nullcontext() if alone else net.no_sync():
+        syncs = processes.world == 1 or number == len(pieces)
+        with nullcontext() if syncs else net.no_sync():
             with autocast(inputs.device, settings.precision):
                 logits = net(piece)
             loss = run.loss(logits[: len(targets)], targets).sum()

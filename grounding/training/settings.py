@@ -62,7 +62,7 @@ class TrainSettings:
     plateau_epochs, plateau_improvement
         Stop when the training loss has not fallen by this share in so many epochs.
     precision : {"fp32", "bf16"}
-        bf16: autocast; weights and loss stay float32.
+        bf16: autocast; weights and loss stay float32, and so do features computed once.
     channels_last, compile : bool
         Memory layout of photos; torch.compile.
     seed : int

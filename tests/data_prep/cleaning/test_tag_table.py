@@ -16,8 +16,6 @@ from data_prep.errors import UserError
 from data_prep.text import normalise
 from tests.data_prep.cleaning.crawls import tag_lists
 
-DICTIONARY = pa.dictionary(pa.int32(), pa.string())
-
 
 @given(st.lists(tag_lists, max_size=12), st.booleans(), st.integers(1, 5), st.integers(0, 3))
 def test_encode(

@@ -26,7 +26,6 @@ TYPES = {
     *("people", "clothing", "bodyparts", "animals", "vehicles", "instruments", "scene", "other"),
     "notvisual",
 }
-ARTICLES = {"a", "an", "two"}
 
 
 class Phrase(NamedTuple):
