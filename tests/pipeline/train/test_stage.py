@@ -83,7 +83,8 @@ def test_what_is_written(
 
     logs = EventAccumulator(str(out / "tensorboard"))
     logs.Reload()
-    shown = {"loss", "lr", "images_per_second"}
+    unit = "features" if "experiment=frozen" in arguments else "images"
+    shown = {"loss", "lr", f"{unit}_per_second"}
     assert {f"train/{name}" for name in shown} <= set(logs.Tags()["scalars"])
     logged = [event.value for event in logs.Scalars("epoch/loss")]
     assert logged == pytest.approx(losses(out))
