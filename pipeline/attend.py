@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from data_prep.errors import UserError
-from data_prep.images import list_images, open_image
+from data_prep.images import UnusableImage, list_images, open_image
 from grounding.classifier import Attention, Method, TagClassifier
 from grounding.drawing import contact_row, contact_sheet, overlay
 from grounding.words import caption_words, resolve
@@ -29,18 +29,6 @@ LARGEST_SIDE = 4096  # pixels; more is a slip, and would fill the memory
 
 PICTURES = ("attention.npz", "overlay_*.png")  # of a photo
 WRITES = (*PICTURES, *(f"*/{name}" for name in PICTURES), "contact_sheet.png", "rejects.jsonl")
-
-# What a rejection's message contains, and its code; the first that fits.
-REJECT_CODES = {
-    "no such file": "missing",
-    "may not be read": "not permitted",
-    "not an image": "not an image",
-    "more than max_pixels": "too large",
-    "beyond Pillow's own limit": "too large",
-    "raise short_side": "too small",
-    "truncated": "truncated",
-    "cannot be decoded": "damaged",
-}
 
 
 def run(config: DictConfig) -> None:
@@ -94,7 +82,7 @@ def run(config: DictConfig) -> None:
             if len(paths) == 1:
                 raise
             reason = str(error).removeprefix(f"{path}: ")
-            rejects.append({"image": str(path), "code": _code(reason), "reason": reason})
+            rejects.append({"image": str(path), "code": _code(error), "reason": reason})
             console.print(
                 f"rejected: {path}: {reason}", markup=False, highlight=False, soft_wrap=True
             )
@@ -138,8 +126,11 @@ def safe_names(texts: Iterable[str]) -> list[str]:
     return names
 
 
-def _code(reason: str) -> str:
-    return next((code for text, code in REJECT_CODES.items() if text in reason), "other")
+def _code(error: UserError) -> str:
+    """Say in a word or two why a photo was rejected."""
+    if isinstance(error, UnusableImage):
+        return error.code
+    return "too small" if "raise short_side" in str(error) else "other"
 
 
 def _check(config: DictConfig) -> None:

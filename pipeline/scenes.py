@@ -27,7 +27,7 @@ from data_prep.scenes import (
     uploads,
     write_entities,
 )
-from data_prep.shards.workers import run_tasks
+from data_prep.workers import run_tasks
 from pipeline.stage import cores, finish, is_finished, start
 
 SHEET = "contact_sheet.png"

@@ -25,8 +25,8 @@ from data_prep.shards.recipes import Recipe
 from data_prep.shards.rows import IMAGES, read_rows
 from data_prep.shards.split import LEFT_OUT, split_by_column, split_by_hash
 from data_prep.shards.tars import locate, scan
-from data_prep.shards.workers import run_tasks
 from data_prep.shards.writing import PARTS, Report, ShardWriter, Task, plan
+from data_prep.workers import run_tasks
 from grounding.drawing import photo_sheet
 from pipeline.stage import cores, disk_full, finish, is_finished, start
 

@@ -226,9 +226,8 @@ def _refuse_another(config: DictConfig, run: str, but: Collection[str] = ()) -> 
     """Refuse a folder whose run has another configuration, but for some keys."""
     wanted, found = _compared(_resolved(config)), _compared(_read_config(Path(config.out)))
     if found.get("stage") != config.stage:
-        raise UserError(
-            f"out={config.out}: holds {run} run of stage={found.get('stage')}; give another out="
-        )
+        other = found.get("stage")
+        raise UserError(f"out={config.out}: holds {run} run of stage={other}; give another out=")
     keys = (wanted.keys() | found.keys()) - set(but)
     changed = sorted(key for key in keys if wanted.get(key) != found.get(key))
     if changed:

@@ -58,11 +58,12 @@ def write(
         "metrics": {key: value for key, value in metrics.items() if key != "history"},
     }
     trained.save(out / MODEL, record)
+    write_rejects(out / REJECTS, data.rejects)
+    finish(out, metrics)
+    # After the mark: a run that is killed before it goes on with them.
     shutil.rmtree(out / FEATURES, ignore_errors=True)
     for own in out.glob("rejects-*.jsonl"):
         own.unlink()
-    write_rejects(out / REJECTS, data.rejects)
-    finish(out, metrics)
     print(f"validation: {in_words(metrics['validation'])}")
     print(f"model: {out / MODEL}; curves: {out / CURVES}; logs: {out / LOGS}")
 

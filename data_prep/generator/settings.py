@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from data_prep.errors import UserError
 
@@ -90,12 +91,7 @@ class CrawlSettings:
         UserError
             One cannot be used; it names the key.
         """
-        for field in fields(self):
-            value = getattr(self, field.name)
-            kinds = int if field.type == "int" else (int, float)
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                kind = "a whole number" if field.type == "int" else "a number"
-                raise UserError(f"{field.name}={value}: give {kind}")
+        check_types(self)
         for key in SHARES:
             self._check(key, 0, 1)
         self._check("images", 1, 2**40)
@@ -115,6 +111,22 @@ class CrawlSettings:
         value = getattr(self, key)
         if not least <= value <= most:
             raise UserError(f"{key}={value}: give a number from {least:,} to {most:,}")
+
+
+def check_types(settings: Any) -> None:
+    """Refuse values of a dataclass of int and float fields that are none.
+
+    Raises
+    ------
+    UserError
+        It names the key.
+    """
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        kinds = int if field.type == "int" else (int, float)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            kind = "a whole number" if field.type == "int" else "a number"
+            raise UserError(f"{field.name}={value}: give {kind}")
 
 
 SHARES = (

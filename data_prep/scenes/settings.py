@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from data_prep.errors import UserError
+from data_prep.generator.settings import check_types
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,9 @@ class SceneSettings:
         UserError
             One cannot be used; it names the key.
         """
+        check_types(self)
         for field in fields(self):
             value = getattr(self, field.name)
-            kinds = int if field.type == "int" else (int, float)
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                kind = "a whole number" if field.type == "int" else "a number"
-                raise UserError(f"{field.name}={value}: give {kind}")
             least, most = RANGES.get(field.name, (0, 1))
             if not least <= value <= most:
                 raise UserError(f"{field.name}={value}: give a number from {least:,} to {most:,}")

@@ -20,8 +20,8 @@ from data_prep.shards.index import SPLITS, ShardIndex, fingerprint
 from data_prep.shards.merging import merge
 from data_prep.shards.photos import FolderPhotos
 from data_prep.shards.recipes import Recipe
-from data_prep.shards.workers import run_tasks
 from data_prep.shards.writing import PARTS, ShardWriter, Task, plan
+from data_prep.workers import run_tasks
 from tests.data_prep.shards.cleaned import TAGS, cleaned_rows, write_photos
 
 
@@ -190,7 +190,7 @@ def test_a_worker_that_is_killed(tmp_path: Path) -> None:
 
 PARENT = """
 import time
-from data_prep.shards.workers import run_tasks
+from data_prep.workers import run_tasks
 
 def work(number):
     print(number, flush=True)

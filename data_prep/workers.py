@@ -64,7 +64,7 @@ def run_tasks(
     except BrokenProcessPool:
         raise UserError(
             "a worker process was killed, perhaps for want of memory; give fewer threads= and "
-            "run again: finished shards are kept"
+            "run again"
         ) from None
     finally:
         for process in set(multiprocessing.active_children()) - others:
