@@ -115,5 +115,18 @@ def _quoted_twice(override: str) -> str:
     return f"cannot read {override}; quote the value twice: '{key}=\"{value}\"'"
 
 
+def _exit(status: int) -> None:
+    """End this process.
+
+    After an error one of several processes does not close its group, which could wait for what the
+    others never send; the end of the interpreter, which then often aborts, is left out.
+    """
+    if status and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _exit(main())
