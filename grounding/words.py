@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,7 +55,7 @@ def resolve(word: str, vocabulary: Vocabulary) -> WordMatch:
         The vocabulary does not know the word (the message names the nearest ones), or the word
         covers more than half of the classes, so that a map of it would say nothing.
     """
-    match = _lookup(word, vocabulary)
+    match = lookup(word, vocabulary)
     if match is None:
         nearest = ", ".join(vocabulary.nearest(word)) or "none"
         raise UserError(f"word {word!r} is not in the vocabulary; nearest words: {nearest}")
@@ -66,9 +67,12 @@ def resolve(word: str, vocabulary: Vocabulary) -> WordMatch:
     return match
 
 
-def _lookup(word: str, vocabulary: Vocabulary) -> WordMatch | None:
+def lookup(word: str, vocabulary: Vocabulary, lemma: str = "") -> WordMatch | None:
+    """Find the classes of a word as written, else of its singular, else of a lemma given."""
     written = normalise(word)
-    forms: list[tuple[str, How]] = [(written, "exact"), (singular(written), "lemma")]
+    forms: list[tuple[str, How]] = [
+        (written, "exact"), (singular(written), "lemma"), (normalise(lemma), "lemma"),
+    ]  # fmt: skip
     for form, how in forms:
         named = vocabulary.by_name.get(form, ())
         covered = vocabulary.by_hypernym.get(form, ())
@@ -81,6 +85,24 @@ def _lookup(word: str, vocabulary: Vocabulary) -> WordMatch | None:
 
 def _too_general(match: WordMatch, vocabulary: Vocabulary) -> bool:
     return match.how == "hypernym" and len(match.classes) > TOO_GENERAL * len(vocabulary)
+
+
+def pointable(word: str, vocabulary: Vocabulary, lemma: str = "") -> WordMatch | None:
+    """`lookup` of a caption's word: none for one too general to point at or in NOT_NAMES."""
+    match = None if word in NOT_NAMES else lookup(word, vocabulary, lemma)
+    return None if match is None or _too_general(match, vocabulary) else match
+
+
+def longest_entry(words: Sequence[str], vocabulary: Vocabulary) -> tuple[int, WordMatch | None]:
+    """Find the longest entry that the first words make: its number of words and its match.
+
+    At most four words; 0 and None where they start no entry. A separate 's joins its word.
+    """
+    for length in range(min(len(words), LONGEST_ENTRY), 0, -1):
+        match = pointable(" ".join(words[:length]).replace(" 's", "'s"), vocabulary)
+        if match is not None:
+            return length, match
+    return 0, None
 
 
 def caption_words(caption: str, vocabulary: Vocabulary) -> list[str]:
@@ -97,18 +119,8 @@ def caption_words(caption: str, vocabulary: Vocabulary) -> list[str]:
     found: list[str] = []
     start = 0
     while start < len(words):
-        length = _entry_length(words[start : start + LONGEST_ENTRY], vocabulary)
-        if length:
-            found.append(" ".join(words[start : start + length]))
+        length, match = longest_entry(words[start : start + LONGEST_ENTRY], vocabulary)
+        if match is not None:
+            found.append(match.word)
         start += max(length, 1)
     return list(dict.fromkeys(found))
-
-
-def _entry_length(words: list[str], vocabulary: Vocabulary) -> int:
-    """How many of the first words make the longest entry; 0 if they start none."""
-    for length in range(len(words), 0, -1):
-        word = " ".join(words[:length])
-        match = None if word in NOT_NAMES else _lookup(word, vocabulary)
-        if match is not None and not _too_general(match, vocabulary):
-            return length
-    return 0

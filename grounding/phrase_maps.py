@@ -1,0 +1,87 @@
+"""One attention map for a phrase of several words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from grounding.priors import scores_and_priors
+from grounding.words import WordMatch
+
+Rule = Literal["mean", "max", "product", "head"]
+
+
+def combine(
+    maps: Tensor, head: int | None = None, rule: Rule = "mean", head_weight: float = 0.5
+) -> Tensor:
+    """Combine the maps of a phrase's words, each first scaled to sum 1.
+
+    Parameters
+    ----------
+    maps : Tensor (K, h, w)
+        ≥ 0, one per word; floating point. A map without attention stays all zero.
+    head : int or None
+        Which of them is the head noun's.
+    rule : {"mean", "max", "product", "head"}
+        "product" is the geometric mean. "head" is the mean in which the head's map has the weight
+        `head_weight` and the others share the rest; the plain mean where no word is the head.
+    head_weight : float
+        From 0 to 1; for "head" only.
+
+    Returns
+    -------
+    Tensor (h, w)
+        ≥ 0. All zero where there is no word.
+
+    Raises
+    ------
+    ValueError
+        The rule is unknown.
+    """
+    if rule not in get_args(Rule):
+        raise ValueError(f"rule {rule!r}: choose from {', '.join(get_args(Rule))}")
+    if not len(maps):
+        return maps.new_zeros(maps.shape[1:])
+    totals = maps.sum(dim=(1, 2), keepdim=True)
+    shares = torch.where(totals > 0, maps / totals, 0)
+    if rule == "max":
+        return shares.amax(0)
+    if rule == "product":
+        return shares.log().mean(0).exp()  # log 0 = -inf, whose exp is 0
+    return torch.einsum("khw,k->hw", shares, _weights(shares, head, rule, head_weight))
+
+
+def _weights(shares: Tensor, head: int | None, rule: Rule, head_weight: float) -> Tensor:
+    words = len(shares)
+    if rule == "mean" or head is None or words == 1:
+        return shares.new_full((words,), 1 / words)
+    weights = shares.new_full((words,), (1 - head_weight) / (words - 1))
+    weights[head] = head_weight
+    return weights
+
+
+def joint_prior(words: Sequence[WordMatch], logits: Tensor, multi_label: bool) -> Tensor:
+    """One prior over the classes of all words of a phrase: asked for together, in one map.
+
+    The alternative to `combine`, which has a map per word.
+
+    Parameters
+    ----------
+    words : sequence of WordMatch
+        One or more.
+    logits : Tensor (M,)
+        Of one photo.
+    multi_label : bool
+        As for `scores_and_priors`.
+
+    Returns
+    -------
+    Tensor (1, M)
+        In proportion to the probabilities of the words' classes; sums to 1.
+    """
+    classes = tuple(sorted({index for word in words for index in word.classes}))
+    together = WordMatch(" ".join(word.word for word in words), classes, (), "hypernym")
+    return scores_and_priors(logits, [together], multi_label)[1]
