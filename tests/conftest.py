@@ -1,7 +1,10 @@
-"""Where the real photos are, for tests marked `real_data`."""
+"""Settings of all tests, and where the real photos are, for tests marked `real_data`."""
 
 import os
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: one thread for each worker
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 from hypothesis import settings

@@ -166,14 +166,23 @@ def test_a_prior_of_zeros_gives_a_map_of_zeros() -> None:
         assert not ask(torch.zeros(2, CLASSES)).any()
 
 
-@pytest.mark.parametrize(
-    "words",
-    [[CLASSES], [-1], [0, 99], torch.tensor([CLASSES]), 3, torch.rand(CLASSES),
-     torch.rand(2, CLASSES + 1), torch.rand(3, 2, CLASSES), torch.rand(1, 1, 2, CLASSES),
-     torch.full((1, CLASSES), -0.1), torch.full((1, CLASSES), math.nan),
-     torch.full((1, CLASSES), math.inf)],
-    ids=str,
-)  # fmt: skip
+IMPOSSIBLE_WORDS = {
+    "an index too large": [CLASSES],
+    "a negative index": [-1],
+    "one of two indices too large": [0, 99],
+    "a tensor of an index too large": torch.tensor([CLASSES]),
+    "a number": 3,
+    "priors without an axis of words": torch.rand(CLASSES),
+    "priors of other classes": torch.rand(2, CLASSES + 1),
+    "priors of three images": torch.rand(3, 2, CLASSES),
+    "priors of four axes": torch.rand(1, 1, 2, CLASSES),
+    "a negative prior": torch.full((1, CLASSES), -0.1),
+    "a NaN": torch.full((1, CLASSES), math.nan),
+    "an infinite prior": torch.full((1, CLASSES), math.inf),
+}
+
+
+@pytest.mark.parametrize("words", IMPOSSIBLE_WORDS.values(), ids=IMPOSSIBLE_WORDS)
 def test_impossible_words_are_refused(words: object) -> None:
     state = state_of(make("plain", 0), "plain", torch.randn(2, 3, 8, 8, dtype=torch.float64))
     for ask in (state.mwp, state.cmwp, state.wta, state.leak):
