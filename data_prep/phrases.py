@@ -141,12 +141,10 @@ def fit_box(
         reason = f"the box {shown} is empty; give x1 < x2 and y1 < y2"
         problems.append(Problem(where, "bad box", reason))
         return None
-    right, bottom = (math.inf if side is None else float(side) for side in (width, height))
-    photo = (
-        "the photo" if math.inf in (right, bottom) else f"the photo of {width} × {height} pixels"
-    )
+    right, bottom = (math.inf if side is None else side for side in (width, height))
+    photo = "the photo" if None in (width, height) else f"the photo, {width} × {height} pixels"
     x1, y1 = max(box[0], 0.0), max(box[1], 0.0)
-    x2, y2 = min(box[2], right), min(box[3], bottom)
+    x2, y2 = float(min(box[2], right)), float(min(box[3], bottom))
     if x1 >= x2 or y1 >= y2:
         reason = f"the box {shown} lies outside {photo}; correct it, or the size"
         problems.append(Problem(where, "box outside", reason))
