@@ -15,8 +15,8 @@ from pathlib import Path
 from data_prep.errors import UserError
 from data_prep.text import normalise, singular
 
-SENSES = 2  # of a noun, the most frequent first, that are followed
-FARTHEST = 4  # steps up: beyond them a word says too little of what was meant
+SENSES = 2  # of a noun, the most frequent first, whose synonyms are taken
+FARTHEST = 4  # steps up or down: beyond them a word says too little of what was meant
 LEAST_DEPTH = 4  # steps below "entity"; object, whole, group, abstraction … are above
 REMEDY = (
     "get it by python -m nltk.downloader wordnet, or name a folder that holds WordNet's index.noun "
@@ -112,10 +112,11 @@ class WordNet:
     def nearest(self, noun: str, known: Callable[[str], bool]) -> tuple[str, ...]:
         """Find the known words that can stand for a noun; none where there are none.
 
-        First a synonym in one of its two most frequent senses; then, sense by sense, the nearest
-        hypernym, up to four steps above and at least four below the root, so that nothing as
-        general as object is taken; then all known hyponyms of its most frequent sense, unless
-        that is itself so general: vehicle → car, truck.
+        First a synonym in one of its two most frequent senses; then the nearest hypernym of its
+        most frequent sense, up to four steps above and at least four below the root, so that
+        nothing as general as object is taken; then all hyponyms of that sense, up to four steps
+        below, unless it is itself so general: vehicle → car, truck. A known word counts only by
+        its own most frequent sense: an arm is no sword.
 
         Parameters
         ----------
@@ -130,34 +131,24 @@ class WordNet:
             One synonym or hypernym, or any number of hyponyms in the order of their distance.
         """
         senses = self.senses(noun)[:SENSES]
-        above = [level for sense in senses for level in self._levels_above(sense)]
-        for level in [senses, *above]:
+        first = [sense for sense in senses[:1] if self._depth(sense) >= LEAST_DEPTH]
+        for level in [senses, *self._levels(first, "hypernyms")]:
             if found := next(filter(known, self._words(level)), None):
                 return (found,)
-        start = [sense for sense in senses[:1] if self._depth(sense) >= LEAST_DEPTH]
-        return tuple(filter(known, self._words(self._below(start))))
+        below = [word for level in self._levels(first, "hyponyms") for word in self._words(level)]
+        return tuple(filter(known, dict.fromkeys(below)))
 
-    def _levels_above(self, offset: int) -> Iterator[list[int]]:
-        """Hypernyms one step up, two steps up …, without those too general."""
-        level = [offset]
+    def _levels(self, level: list[int], side: str) -> Iterator[list[int]]:
+        """Synsets one step up or down, two steps …, without those too general."""
         for _ in range(FARTHEST):
-            level = self._next(level, "hypernyms")
-            yield [above for above in level if self._depth(above) >= LEAST_DEPTH]
+            steps = dict.fromkeys(to for o in level for to in getattr(self.synset(o), side))
+            level = [offset for offset in steps if self._depth(offset) >= LEAST_DEPTH]
+            yield level
 
-    def _words(self, offsets: Iterable[int]) -> Iterator[str]:
-        return iter(dict.fromkeys(word for o in offsets for word in self.synset(o).words))
-
-    def _next(self, offsets: Iterable[int], side: str) -> list[int]:
-        return list(dict.fromkeys(to for o in offsets for to in getattr(self.synset(o), side)))
-
-    def _below(self, offsets: Iterable[int]) -> list[int]:
-        """Synsets under these, the nearest first."""
-        found = dict.fromkeys(offsets)
-        level = list(found)
-        while level:
-            level = [offset for offset in self._next(level, "hyponyms") if offset not in found]
-            found.update(dict.fromkeys(level))
-        return list(found)
+    def _words(self, offsets: Iterable[int]) -> list[str]:
+        """Words of synsets that mean them first of all."""
+        words = ((word, offset) for offset in offsets for word in self.synset(offset).words)
+        return [word for word, offset in words if self.senses(word)[:1] == (offset,)]
 
     def _find_depth(self, offset: int) -> int:
         """Most steps from the root."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_prep.word_classes import PARTS_OF_SPEECH
+from data_prep.word_classes import PARTS_OF_SPEECH, PLURAL
 
-# Nouns that only count, arrange or cut out what follows "of": a group of people.
+# Nouns that only count, arrange, cut out or depict what follows "of": a group of people.
 MEASURES = frozenset(
     {
-        "array", "assortment", "back", "batch", "bit", "body", "bottom", "bunch", "bundle", "chunk",
-        "clump", "cluster", "collection", "corner", "couple", "couples", "crowd", "crowds", "dozen",
-        "dozens", "edge", "end", "flock", "front", "gang", "gathering", "group", "groups", "half",
-        "handful", "herd", "hundreds", "kind", "kinds", "length", "line", "lines", "lot", "lots",
-        "majority", "mass", "middle", "mixture", "number", "pack", "pair", "pairs", "part", "patch",
-        "patches", "piece", "pieces", "pile", "piles", "plenty", "portion", "range", "rest", "row",
-        "rows", "section", "selection", "series", "set", "sets", "sheet", "side", "slab", "slice",
-        "slices", "sort", "sorts", "stack", "stacks", "stretch", "strip", "style", "team", "top",
-        "trio", "type", "types", "variety",
+        "amount", "amounts", "armful", "array", "assortment", "back", "batch", "bit", "body",
+        "bottom", "breed", "breeds", "bunch", "bunches", "bundle", "chunk", "close-up", "closeup",
+        "clump", "cluster", "collection", "corner", "corners", "couple", "couples", "crowd",
+        "crowds", "dozen", "dozens", "edge", "edges", "end", "ends", "flock", "flocks", "front",
+        "gang", "gathering", "group", "groups", "half", "handful", "herd", "herds", "hundreds",
+        "image", "kind", "kinds", "length", "line", "lines", "loads", "lot", "lots", "majority",
+        "mass", "masses", "middle", "mixture", "number", "pack", "pair", "pairs", "part", "parts",
+        "patch", "patches", "photo", "picture", "piece", "pieces", "pile", "piles", "plenty",
+        "portion", "profile", "range", "rest", "row", "rows", "section", "selection", "series",
+        "set", "sets", "sheet", "side", "sides", "slab", "slice", "slices", "sort", "sorts",
+        "stack", "stacks", "stretch", "strip", "style", "team", "teams", "top", "tops", "trio",
+        "type", "types", "variety", "view",
     }
 )  # fmt: skip
 
@@ -45,7 +48,8 @@ PRONOUNS = {
     "another": "", "it": "", "itself": "", "one": "", "something": "",
 }  # fmt: skip
 
-NOUN = PARTS_OF_SPEECH["noun"] | {"NN2"}
+NOUN = PARTS_OF_SPEECH["noun"] | {PLURAL}
+ARTICLES = frozenset({"a", "an", "the"})
 ADJECTIVE = PARTS_OF_SPEECH["adjective"]
 FINITE = frozenset({"VVB", "VVI", "VVZ"})
 CONTENT = NOUN | ADJECTIVE | PARTS_OF_SPEECH["verb"]
@@ -97,51 +101,53 @@ def head_position(tokens: Sequence[Token]) -> int | None:
     head: int | None = None
     spare: int | None = None  # taken if no noun follows
     for i, token in enumerate(tokens):
+        before = tokens[i - 1] if i else None
         after = tokens[i + 1] if i + 1 < len(tokens) else None
-        if _is_noun(token, after, tokens[i - 1] if i else None):
+        if _is_noun(token, before, after, plural=head is not None and _plural(tokens[head])):
             head = i
         elif head is None:
-            if spare is None and _is_pronoun(token, after):
+            if _is_pronoun(token, after):
                 return i
-            if token.text in ENDS and (i or after is None):
+            if token.text in ENDS and before is not None and before.text not in ARTICLES:
                 break
-            if token.word_class in CONTENT and _spare_allowed(tokens, spare):
+            if token.word_class in CONTENT and (spare is None or not _measures(tokens[spare])):
                 spare = i
-        elif token.text == "'s" or (token.text == "of" and tokens[head].text in MEASURES):
+        elif token.text in ("'s", "'") or (token.text == "of" and _measures(tokens[head])):
             head, spare = None, head
         elif not _goes_on(token, after):
             break
     return spare if head is None else head
 
 
-def _spare_allowed(tokens: Sequence[Token], spare: int | None) -> bool:
-    return spare is None or tokens[spare].word_class not in NOUN
+def _plural(token: Token) -> bool:
+    return token.word_class == PLURAL
 
 
-def _is_noun(token: Token, after: Token | None, before: Token | None) -> bool:
-    if not token.is_word:
+def _measures(token: Token) -> bool:
+    return token.text in MEASURES
+
+
+def _is_noun(token: Token, before: Token | None, after: Token | None, plural: bool) -> bool:
+    if not token.is_word or token.text in ARTICLES:
         return False
-    # A noun phrase ends in no finite verb: the tagger took a noun for one (her pink dress).
-    return token.word_class in NOUN or (
-        token.word_class in FINITE and after is None and before is not None
-    )
+    # A noun phrase hardly ends in a finite verb: the tagger took a noun for one (her pink dress),
+    # unless it goes with a plural (men chat).
+    last = before is not None and after is None
+    return token.word_class in NOUN or (token.word_class in FINITE and last and not plural)
 
 
 def _is_pronoun(token: Token, after: Token | None) -> bool:
     """Whether a word stands for a noun here, and not before one as in her hat, one man."""
     if token.text not in PRONOUNS:
         return False
-    return (
-        after is None
-        or not after.is_word
-        or after.text in ENDS
-        or (after.word_class in {"VVG", "VVN", "VVD"} and token.text != "her")
-    )
+    if after is None or not after.is_word or after.text in ENDS:
+        return True
+    return after.word_class in {"VVG", "VVN", "VVD", "VVZ"} and token.text not in {"her", "another"}
 
 
 def _goes_on(token: Token, after: Token | None) -> bool:
     """Whether a noun group with a noun goes on: a tree lined street, number 5 jersey."""
     if token.word_class in ADJECTIVE or token.text.isdecimal():
         return True
-    next_class = after.word_class if after else ""
-    return token.word_class in {"VVN", "VVD"} and next_class in NOUN | ADJECTIVE
+    participle = token.word_class in {"VVN", "VVD"} or token.text == "looking"
+    return participle and after is not None and after.word_class in NOUN | ADJECTIVE

@@ -96,9 +96,12 @@ def pointable(word: str, vocabulary: Vocabulary, lemma: str = "") -> WordMatch |
 def longest_entry(words: Sequence[str], vocabulary: Vocabulary) -> tuple[int, WordMatch | None]:
     """Find the longest entry that the first words make: its number of words and its match.
 
-    At most four words; 0 and None where they start no entry. A separate 's joins its word.
+    At most four words; 0 and None where they start no entry. A separate 's joins its word
+    (potter's wheel), but ends no entry.
     """
     for length in range(min(len(words), LONGEST_ENTRY), 0, -1):
+        if words[length - 1] == "'s":
+            continue
         match = pointable(" ".join(words[:length]).replace(" 's", "'s"), vocabulary)
         if match is not None:
             return length, match
