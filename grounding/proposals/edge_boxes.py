@@ -72,7 +72,8 @@ class EdgeBoxes:
             thin = detector.edgesNms(edges, orientations)
             rectangles, scores = finder.getBoundingBoxes(thin, orientations)
         boxes = scaled_back(rectangles, picture, image)
-        return clean(boxes, np.asarray(scores, np.float32).reshape(-1), *image.size)
+        found = [] if scores is None else scores  # None: of no boxes
+        return clean(boxes, np.asarray(found, np.float32).reshape(-1), *image.size)
 
 
 @lru_cache(maxsize=1)  # reading takes a second, and every process needs it once
