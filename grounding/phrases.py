@@ -100,7 +100,8 @@ class PhraseResolver:
 
     def __call__(self, caption: str, start: int, end: int) -> PhraseWords:
         """Find the words of the phrase `caption[start:end]`; a token cut in two counts as in it."""
-        phrase = [t for t in self._tagged(caption) if t.start < end and t.end > start]
+        inside = self._tagged(caption) if start < end else ()
+        phrase = [t for t in inside if t.start < end and t.end > start]
         found: dict[int, WordMatch] = {}  # by the last token of each
         dropped: list[str] = []
         backed_off: list[tuple[str, str]] = []
