@@ -119,14 +119,14 @@ def test_names_of_files_as_ids(tmp_path: Path) -> None:
         look_up(file, "two")
 
 
-@pytest.mark.parametrize("boxes", [[], np.zeros((0, 4)), np.zeros((0, 0))])
-def test_no_boxes(boxes: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize("boxes", [np.zeros(0), np.zeros((0, 4)), np.zeros((0, 0))])
+def test_no_boxes(boxes: np.ndarray, tmp_path: Path) -> None:
     np.savez(tmp_path / "one.npz", boxes=boxes)
     assert look_up(tmp_path).boxes.shape == (0, 4)
 
 
 def test_unusable_boxes_are_counted(tmp_path: Path) -> None:
-    rows = [[5, 5, 5, 8], [np.nan, 0, 1, 1], [30, 0, 40, 5], [-3, 2, 50, 60]]
+    rows: list[list[float]] = [[5, 5, 5, 8], [np.nan, 0, 1, 1], [30, 0, 40, 5], [-3, 2, 50, 60]]
     np.savez(tmp_path / "one.npz", boxes=rows)
     found = look_up(tmp_path)
     assert found.boxes.tolist() == [[0, 2, 20, 10]]
@@ -194,7 +194,7 @@ def test_an_id_that_leads_out_of_the_folder(tmp_path: Path) -> None:
 )
 def test_keys_that_are_refused(key: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"^proposals.{key}={value}: give "):
-        look_up(tmp_path, **{key: value})
+        look_up(tmp_path, **{key: value})  # type: ignore[arg-type]
 
 
 def test_can_be_sent_to_a_process(tmp_path: Path) -> None:

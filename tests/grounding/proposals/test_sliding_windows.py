@@ -27,7 +27,7 @@ def slow_windows(
                 n = 0
                 break
         steps.append(n)
-    windows = []
+    windows: list[tuple[float, ...]] = []
     for row in range(steps[1] + 1):
         for column in range(steps[0] + 1):
             x = (width - w) * column / max(1, steps[0])
