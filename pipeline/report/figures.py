@@ -129,7 +129,13 @@ def group_bars(groups: Mapping[str, Mapping[str, Any]], name: str, label: str) -
         axes.bar(place - 0.19, first, width=0.36, color=RUN, label="R@1")
         axes.bar(place + 0.19, ten, width=0.36, color=OTHER, label="R@10")
         bounds = [100 * group["upper_bound"] for group in groups.values()]
-        axes.hlines(bounds, place - 0.4, place + 0.4, color=MUTED, ls="--", label="upper bound")
+        axes.hlines(
+            *(bounds, place - 0.4, place + 0.4),
+            color=MUTED,
+            ls="--",
+            label="upper bound",
+            clip_on=False,
+        )
         ticks = [
             f"{key.replace(' and more', '+').replace('under ', '< ')}\n{group['phrases']:,}"
             for key, group in groups.items()
