@@ -206,7 +206,9 @@ def _boxes(
 
 
 def _side(value: object) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        return None
+    return value
 
 
 def _key(value: object) -> str:

@@ -107,6 +107,11 @@ def test_faults_leave_the_other_expressions(tmp_path: Path) -> None:
     assert data.photos[0].phrases[-1].boxes == ((90, 2, 100, 6),)
 
 
+def test_a_size_of_no_use_is_none(tmp_path: Path) -> None:
+    data = read(tmp_path, [IMAGES[0] | {"width": True, "height": -1}])
+    assert (data.photos[0].width, data.photos[0].height) == (None, None)
+
+
 def test_an_id_of_two_images_is_nobodys(tmp_path: Path) -> None:
     data = read(tmp_path, [*IMAGES, IMAGES[1] | {"caption": "again"}])
     assert codes(data) == [("image 2", "listed twice")] * 2

@@ -46,6 +46,7 @@ def test_chains_have_the_boxes_of_all_their_objects(tmp_path: Path) -> None:
         thing("6", flags(1, 1)),
         thing("7", flags(0, 0)),
         thing("1", flags(0, 1)),
+        thing("9", flags(0, 1)) + thing("9", flags(1, 0)),  # the first object says why
         thing("8", "") + thing("8", box(2, 2, 3, 3)),
     )
     assert (found.width, found.height, found.problems) == (100, 80, [])
@@ -55,7 +56,13 @@ def test_chains_have_the_boxes_of_all_their_objects(tmp_path: Path) -> None:
         "3": [(10, 20, 11, 30), (4, 5, 7, 8)],
         "8": [(1, 1, 3, 3)],
     }
-    assert found.boxless == {"4": "scene", "5": "nobndbox", "6": "scene", "7": "not annotated"}
+    assert found.boxless == {
+        "4": "scene",
+        "5": "nobndbox",
+        "6": "scene",
+        "7": "not annotated",
+        "9": "nobndbox",
+    }
     assert found.why_boxless("99") == "not annotated"
 
 
