@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data_prep.errors import UserError
@@ -12,6 +12,8 @@ from grounding.proposals.generators import make_generator
 NUMBERS = st.sampled_from([-np.inf, -5.0, 0.0, 1.5, 3.0, 7.0, 8.0, 40.0, np.inf, np.nan])
 
 
+@settings(max_examples=50)
+@example([(3, 3, 8, 7), (0, 0, 8, 7), (3, 3, 9, 9)])  # not sorted, repeated once clipped
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), max_size=20))
 def test_against_a_slow_loop(rows: list[tuple[float, float, float, float]]) -> None:
     """In a photo of 8×7: clipped, first of equal ones kept, the others counted."""
