@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from data_prep.captions import NO_NOUNS
 from data_prep.word_classes import PARTS_OF_SPEECH, PLURAL
 
 # Nouns that only count, arrange, cut out or depict what follows "of": a group of people.
@@ -49,6 +50,8 @@ PRONOUNS = {
 }  # fmt: skip
 
 NOUN = PARTS_OF_SPEECH["noun"] | {PLURAL}
+# They begin a participle clause after a noun (a man standing), though taggers err.
+CLAUSES = frozenset(word for word in NO_NOUNS if word.endswith("ing")) - {"crossing"}
 ARTICLES = frozenset({"a", "an", "the"})
 ADJECTIVE = PARTS_OF_SPEECH["adjective"]
 FINITE = frozenset({"VVB", "VVI", "VVZ"})
@@ -101,6 +104,8 @@ def head_position(tokens: Sequence[Token]) -> int | None:
     head: int | None = None
     spare: int | None = None  # taken if no noun follows
     for i, token in enumerate(tokens):
+        if head is not None and token.text in CLAUSES:
+            break
         before = tokens[i - 1] if i else None
         after = tokens[i + 1] if i + 1 < len(tokens) else None
         if _is_noun(token, before, after, plural=head is not None and _plural(tokens[head])):

@@ -38,8 +38,8 @@ class PhraseWords:
     dropped : tuple of str
         Nouns, adjectives and verbs that the vocabulary lacks.
     backed_off : tuple of (str, str)
-        Word of the phrase and the vocabulary's word in its place; several for a word that stands
-        for several: (vehicle, car), (vehicle, truck).
+        The head noun or pronoun and the vocabulary's word in its place; several pairs for a noun
+        that stands for several: (vehicle, car), (vehicle, truck).
     """
 
     words: tuple[WordMatch, ...]
@@ -59,7 +59,9 @@ class PhraseResolver:
 
     Entries of several words come first, the longest first; then single words as written, in the
     singular, or a verb or an adjective by its lemma (not in a vocabulary with hypernyms, which
-    names things only: watching is no watch). Then nouns back off through WordNet.
+    names things only: watching is no watch). A head noun that the vocabulary lacks backs off
+    through WordNet; what only describes it does not, for that would point elsewhere (a
+    construction worker is no building).
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ class PhraseResolver:
     tagger : str
         Key of `TAGGERS`. It sees the whole caption, which it tags better than a phrase.
     backoff : {"none", "wordnet"}
-        `WordNet.nearest` for a noun that the vocabulary lacks.
+        `WordNet.nearest` for a head noun that the vocabulary lacks.
     wordnet : str or None
         Folder of WordNet's files; None: NLTK's data.
     pronouns : bool
@@ -102,34 +104,36 @@ class PhraseResolver:
         """Find the words of the phrase `caption[start:end]`; a token cut in two counts as in it."""
         inside = self._tagged(caption) if start < end else ()
         phrase = [t for t in inside if t.start < end and t.end > start]
-        found: dict[int, WordMatch] = {}  # by the last token of each
-        dropped: list[str] = []
-        backed_off: list[tuple[str, str]] = []
+        found, unknown = self._vocabulary_words(phrase)
+        head = head_position(phrase)
+        used: tuple[str, ...] = ()
+        if head is not None and head not in found:
+            match, used = self._back_off(phrase[head])
+            if match is not None:
+                found[head] = match
+        return _phrase_words(phrase, found, head, used, [i for i in unknown if i not in found])
+
+    def _vocabulary_words(self, phrase: list[Token]) -> tuple[dict[int, WordMatch], list[int]]:
+        """Matches, by the last token of each, and which other tokens are nouns, adjectives, verbs.
+
+        The words of an entry of several become nouns, whatever the tagger takes them for.
+        """
+        found: dict[int, WordMatch] = {}
+        unknown: list[int] = []
         position = 0
         while position < len(phrase):
             length, match = longest_entry([t.text for t in phrase[position:]], self.vocabulary)
-            if length > 1:  # one name, whatever the tagger makes of its words
-                names = phrase[position : position + length]
-                phrase[position : position + length] = [replace(t, word_class="NN1") for t in names]
-            token = phrase[position]
-            used: tuple[str, ...] = ()
-            if match is None:
-                match = self._by_lemma(token)
-            if match is None and token.word_class in NOUN and _is_content(token):
-                match, used = self._nearest(token.text)
+            end = position + max(length, 1)
+            if length > 1:
+                names = [replace(t, word_class="NN1") for t in phrase[position:end]]
+                phrase[position:end] = names
+            match = match or self._by_lemma(phrase[position])
             if match is not None:
-                found[position + max(length, 1) - 1] = match
-                backed_off += [(token.text, word) for word in used]
-            elif _is_content(token):
-                dropped.append(token.text)
-            position += max(length, 1)
-        head = head_position(phrase)
-        if self.pronouns and head is not None and head not in found:
-            word = PRONOUNS.get(phrase[head].text, "")
-            if word and (match := pointable(word, self.vocabulary)):
-                found[head] = match
-                backed_off.append((phrase[head].text, word))
-        return _phrase_words(phrase, found, head, dropped, backed_off)
+                found[end - 1] = match
+            elif _is_content(phrase[position]):
+                unknown.append(position)
+            position = end
+        return found, unknown
 
     def _by_lemma(self, token: Token) -> WordMatch | None:
         """Match of a verb's or an adjective's lemma."""
@@ -139,8 +143,17 @@ class PhraseResolver:
             return None
         return pointable(token.text, self.vocabulary, token.lemma)
 
+    def _back_off(self, head: Token) -> tuple[WordMatch | None, tuple[str, ...]]:
+        """Match of the vocabulary words in a head's place, and these words."""
+        if head.text in PRONOUNS:
+            word = PRONOUNS[head.text] if self.pronouns else ""
+            match = pointable(word, self.vocabulary)
+            return match, (word,) if match else ()
+        if head.word_class in NOUN and _is_content(head):
+            return self._nearest(head.text)
+        return None, ()
+
     def _find_nearest(self, noun: str) -> tuple[WordMatch | None, tuple[str, ...]]:
-        """Match of the vocabulary words that can stand for a noun, and these words."""
         if self._wordnet is None:
             return None, ()
         used = self._wordnet.nearest(noun, self._known)
@@ -186,17 +199,17 @@ def _phrase_words(
     phrase: list[Token],
     found: dict[int, WordMatch],
     head: int | None,
-    dropped: list[str],
-    backed_off: list[tuple[str, str]],
+    used: tuple[str, ...],
+    dropped: list[int],
 ) -> PhraseWords:
     words: dict[tuple[int, ...], WordMatch] = {}
     for position in sorted(found):
         words.setdefault(found[position].classes, found[position])
-    noun = phrase[head].text if head is not None else None
+    noun = phrase[head].text if head is not None else ""
     return PhraseWords(
         words=tuple(words.values()),
         head=list(words).index(found[head].classes) if head in found else None,
-        head_noun=None if noun in PRONOUNS else noun,
-        dropped=tuple(dict.fromkeys(dropped)),
-        backed_off=tuple(dict.fromkeys(backed_off)),
+        head_noun=None if noun in PRONOUNS else noun or None,
+        dropped=tuple(dict.fromkeys(phrase[position].text for position in dropped)),
+        backed_off=tuple((noun, word) for word in used),
     )
