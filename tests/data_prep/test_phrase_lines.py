@@ -70,6 +70,7 @@ def test_faults_of_phrases_leave_the_others(tmp_path: Path) -> None:
         (good | {"types": "animals"}, "bad phrase"),
         (good | {"chain": 3}, "bad phrase"),
         (good | {"text": "A cat"}, "not in caption"),
+        (good | {"text": "sled"}, "not in caption"),
         (good | {"start": 1}, "not in caption"),
         (good | {"start": -31}, "not in caption"),
         (good | {"start": "0"}, "not in caption"),
@@ -80,7 +81,7 @@ def test_faults_of_phrases_leave_the_others(tmp_path: Path) -> None:
         (good | {"boxes": [[1, 2, 3, 10**400]]}, "bad box"),
     ]
     data = read(tmp_path, photo(good, *(item for item, _ in bad), good))
-    assert [phrase.id for phrase in data.photos[0].phrases] == ["7.jpg:0:0", "7.jpg:0:18"]
+    assert [phrase.id for phrase in data.photos[0].phrases] == ["7.jpg:0:0", "7.jpg:0:19"]
     assert codes(data) == [(f"1: phrase {n}", code) for n, (_, code) in enumerate(bad, 1)]
     assert all("\n" not in problem.reason for problem in data.problems)
 
