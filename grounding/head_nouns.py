@@ -51,7 +51,7 @@ PRONOUNS = {
 
 NOUN = PARTS_OF_SPEECH["noun"] | {PLURAL}
 # They begin a participle clause after a noun (a man standing), though taggers err.
-CLAUSES = frozenset(word for word in NO_NOUNS if word.endswith("ing")) - {"crossing"}
+CLAUSES = frozenset(word for word in NO_NOUNS if word.endswith("ing")) - {"crossing", "looking"}
 ARTICLES = frozenset({"a", "an", "the"})
 ADJECTIVE = PARTS_OF_SPEECH["adjective"]
 FINITE = frozenset({"VVB", "VVI", "VVZ"})
