@@ -87,14 +87,14 @@ def _check_same(one: Cleaned, other: Cleaned) -> None:
 
 @pytest.fixture(scope="module")
 def generated() -> pa.Table:
-    shape = CrawlSettings(100_000, seed=3, distinct_tags=20_000, users=3_000, hot_user=0.01)
+    shape = CrawlSettings(40_000, seed=3, distinct_tags=8_000, users=1_200, hot_user=0.01)
     return pa.Table.from_batches(generate_crawl(shape))
 
 
 @pytest.mark.parametrize(
     ("rows", "rules"),
     [
-        (100_000, Rules(min_frequency=30)),
+        (40_000, Rules(min_frequency=30)),
         (
             20_000,
             Rules(
@@ -121,8 +121,8 @@ def test_generated_crawl_shuffled_over_many_partitions(
     usual = clean(generated, rules)
     order = list(range(len(generated)))
     random.Random(0).shuffle(order)
-    monkeypatch.setattr(spool, "BATCH_ROWS", 4_000)
-    monkeypatch.setattr(spool, "PARTITION_ROWS", 9_000)
+    monkeypatch.setattr(spool, "BATCH_ROWS", 1_600)
+    monkeypatch.setattr(spool, "PARTITION_ROWS", 3_600)
     shuffled = clean(generated.take(order), rules)
     assert shuffled.images.sort_by("image_id").equals(usual.images)
     assert shuffled.rejects.sort_by("image_id").equals(usual.rejects)
