@@ -1,12 +1,13 @@
 """Runs of stage=train with two processes: of torchrun, or begun by hand."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 
-LIMIT = 120  # seconds that a run may take on a busy machine
+LIMIT = 300  # seconds, after which a run hangs: on a very busy machine one has taken 150
 
 
 def begin(module: Sequence[str], *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -19,6 +20,15 @@ def begin(module: Sequence[str], *arguments: str, **environment: str) -> subproc
         text=True,
         start_new_session=True,
     )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Wait for a process that `begin` started; give what it printed. One that hangs is killed."""
+    try:
+        return process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
 
 
 def torchrun(*arguments: str) -> subprocess.Popen[str]:

@@ -14,7 +14,7 @@ from data_prep.errors import UserError
 from grounding.training import loop
 from grounding.views import View
 from tests.pipeline.train.made import SMALL, run, weights
-from tests.pipeline.train.processes import LIMIT, two
+from tests.pipeline.train.processes import finish, two
 
 NET = ("experiment=finetune", "model.name=timm:test_resnet", "model.weights=random", *SMALL)
 SHORT = ("train.epochs=1", "train.batch=16")
@@ -25,7 +25,7 @@ def ended(started: list[subprocess.Popen[str]]) -> list[str]:
     said = []
     for each, begin in zip(started, ("error: ", "error (process 1): "), strict=True):
         with each:
-            _, errors = each.communicate(timeout=LIMIT)
+            _, errors = finish(each)
         assert each.returncode == 1
         assert errors.startswith(begin)
         assert errors.count("\n") == 1

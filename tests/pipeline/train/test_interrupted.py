@@ -33,6 +33,7 @@ from tests.pipeline.train.made import (
     write_shard,
     write_shards,
 )
+from tests.pipeline.train.processes import LIMIT, finish
 
 # With momentum and second moments, batch norm, a moving average and a schedule to restore.
 KEYS = (
@@ -75,7 +76,7 @@ def saved(out: Path) -> tuple[int, int]:
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + LIMIT
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
@@ -112,7 +113,7 @@ def test_a_signal_and_the_same_command(
     with begin(*arguments, *keys) as stopped:
         wait_for((tmp_path / "checkpoint.safetensors").is_file, stopped)
         os.killpg(stopped.pid, number)
-        _, errors = stopped.communicate(timeout=60)
+        _, errors = finish(stopped)
     assert stopped.returncode == 130
     assert errors == "stopping after this step; once more stops at once\nInterrupted.\n"
     epoch, step = saved(tmp_path)

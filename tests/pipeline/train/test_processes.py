@@ -24,7 +24,7 @@ from tests.pipeline.train.made import (
     write_shard,
     write_shards,
 )
-from tests.pipeline.train.processes import LIMIT, torchrun, two
+from tests.pipeline.train.processes import LIMIT, finish, torchrun, two
 
 # No batch norm and no dropout: the first sees only its process's photos, the second draws in each.
 WHOLE_NET = (
@@ -50,7 +50,7 @@ def together(*arguments: str) -> str:
     """Run with two processes; give what they print."""
     for each in reversed(two(arguments, arguments)):
         with each:
-            printed, errors = each.communicate(timeout=LIMIT)
+            printed, errors = finish(each)
         assert each.returncode == 0, errors
     return printed
 
@@ -86,7 +86,7 @@ def test_the_whole_net_as_with_one_process(uneven: Path, unbroken: Path, tmp_pat
 def test_a_frozen_net_as_with_one_process(uneven: Path, tmp_path: Path) -> None:
     keys = [f"shards={uneven}", *FROZEN]
     with torchrun(f"out={tmp_path / 'two'}", *keys) as started:
-        printed, errors = started.communicate(timeout=LIMIT)
+        printed, errors = finish(started)
     assert started.returncode == 0, errors
     assert printed.count("model: ") == 1  # the first process speaks, the other is silent
     run(f"out={tmp_path / 'one'}", *keys)
@@ -116,7 +116,7 @@ def test_a_signal_to_all_and_the_same_command(uneven: Path, unbroken: Path, tmp_
             assert time.monotonic() < until
             time.sleep(0.01)
         os.killpg(stopped.pid, signal.SIGTERM)
-        _, errors = stopped.communicate(timeout=LIMIT)
+        _, errors = finish(stopped)
     assert stopped.returncode != 0
     assert "Interrupted.\n" in errors
     assert "pipeline/" not in errors  # torchrun's own traceback is all there is
