@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,7 +20,7 @@ from data_prep.errors import UserError
 from data_prep.images import open_image
 from data_prep.vocabulary import Vocabulary
 from grounding import model_folder
-from grounding.excitation import ExcitationBackprop, UnsupportedOperation
+from grounding.excitation import ExcitationBackprop, State, UnsupportedOperation
 from grounding.models import BUNDLED, load_model
 from grounding.preprocessing import Preprocessing, attention_size, scoring_size
 from grounding.priors import scores_and_priors
@@ -239,32 +240,43 @@ class TagClassifier:
         photo = image if isinstance(image, Image.Image) else open_image(image)
         began = time.perf_counter()
         scores, priors = scores_and_priors(self.logits(photo), matches, self.multi_label)
-        engine = self.engine(target, resolution)
         pixels = self.preprocess(photo, short_side).unsqueeze(0).to(self.device)
         asked = priors.argmax(1) if method == "wta" else priors  # the winner takes all there too
-        try:
-            state = engine(pixels)
+        with self._told_in_a_line():
+            state = self.state(pixels, target, resolution)
             grids = getattr(state, method)(asked)[0]  # (K, h, w)
             leak = state.leak(priors)[0].tolist()
-        except UnsupportedOperation as error:
-            raise self._unsupported(error) from error
-        except RuntimeError as error:
-            if not TOO_SMALL.search(str(error)):
-                raise
-            height, width = pixels.shape[2:]
-            raise UserError(
-                f"model {self.name}: a photo of {width}×{height} pixels is too small for it "
-                f"(short_side={short_side}); raise short_side"
-            ) from error
         maps = [_resize(grid, photo.height, photo.width) for grid in grids]
         return Attention(
             maps=dict(zip(words, maps, strict=True)),
             matches=matches,
             scores=dict(zip(words, scores, strict=True)),
             leak=dict(zip(words, leak, strict=True)),
-            target=engine.target,
+            target=self.engine(target, resolution).target,
             seconds=time.perf_counter() - began,
         )
+
+    def state(
+        self, pixels: Tensor, target: str | None = None, resolution: int | None = None
+    ) -> State:
+        """Run the model once on a photo of `preprocess`, (1, 3, H, W); the state answers any words.
+
+        Raises
+        ------
+        UserError
+            As `engine`, or the photo is too small for the model.
+        """
+        try:
+            with self._told_in_a_line():
+                return self.engine(target, resolution)(pixels)
+        except RuntimeError as error:
+            if not TOO_SMALL.search(str(error)):
+                raise
+            height, width = pixels.shape[2:]
+            raise UserError(
+                f"model {self.name}: a photo of {width}×{height} pixels is too small for it; "
+                "raise short_side"
+            ) from error
 
     def engine(
         self, target: str | None = None, resolution: int | None = None
@@ -278,14 +290,16 @@ class TagClassifier:
         """
         key = (target, resolution)
         if key not in self._engines:
-            try:
+            with self._told_in_a_line():
                 self._engines[key] = ExcitationBackprop(self.model, target, resolution=resolution)
-            except UnsupportedOperation as error:
-                raise self._unsupported(error) from error
         return self._engines[key]
 
-    def _unsupported(self, error: UnsupportedOperation) -> UserError:
-        return UserError(f"model {self.name}: {' '.join(str(error).split())}")
+    @contextmanager
+    def _told_in_a_line(self) -> Iterator[None]:
+        try:
+            yield
+        except UnsupportedOperation as error:
+            raise UserError(f"model {self.name}: {' '.join(str(error).split())}") from error
 
 
 def _resize(grid: Tensor, height: int, width: int) -> np.ndarray:

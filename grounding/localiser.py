@@ -1,0 +1,203 @@
+"""From phrases to ranked boxes in one photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from data_prep.errors import UserError
+from grounding.classifier import TagClassifier
+from grounding.phrase_maps import combine
+from grounding.phrases import PhraseWords
+from grounding.pointing import Point, peak
+from grounding.priors import scores_and_priors
+from grounding.ranking import RankSettings, grid_windows, rank_boxes, score_boxes
+from grounding.word_maps import MapSettings, word_maps
+from grounding.words import WordMatch
+
+SPREAD = 0.6  # of the middle's Gaussian, in half sides of the photo
+
+Combination = Literal["mean", "max", "product", "head", "prior"]
+Unknown = Literal["seen", "centre"]
+
+
+@dataclass(frozen=True)
+class PhraseSettings:
+    """How the words of a phrase become one map.
+
+    Attributes
+    ----------
+    combine : {"mean", "max", "product", "head", "prior"}
+        See `grounding.phrase_maps.combine`; "prior" asks for all words together, by
+        `grounding.phrase_maps.joint_prior`.
+    head_weight : float
+        Of the head noun, from 0 to 1; for "head".
+    unknown : {"seen", "centre"}
+        What answers a phrase without a known word: what the classifier sees at all, by one prior
+        over all classes in proportion to their probabilities; or the middle of the photo.
+
+    Raises
+    ------
+    UserError
+        A value is unusable.
+    """
+
+    combine: Combination = "mean"
+    head_weight: float = 0.5
+    unknown: Unknown = "seen"
+
+    def __post_init__(self) -> None:
+        for key, allowed in (("combine", Combination), ("unknown", Unknown)):
+            if getattr(self, key) not in get_args(allowed):
+                raise UserError(
+                    f"phrase.{key}={getattr(self, key)}: give one of {', '.join(get_args(allowed))}"
+                )
+        weight = self.head_weight
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight <= 1:
+            raise UserError(f"phrase.head_weight={weight}: give a number from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where a phrase is in a photo.
+
+    Attributes
+    ----------
+    attention : ndarray (h, w) float32
+        ≥ 0, over the whole photo.
+    point : tuple of int or None
+        The maximum of the map at the photo's size, in pixels; None of a map that points nowhere.
+    boxes : ndarray (≤ 100, 4) float64
+        Pixels, the best first.
+    scores : ndarray (≤ 100,) float64
+        Of `boxes`, by `grounding.ranking.score_boxes`.
+    """
+
+    attention: np.ndarray
+    point: Point | None
+    boxes: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Localiser:
+    """Answers the phrases of a photo with maps and ranked boxes.
+
+    Attributes
+    ----------
+    classifier : TagClassifier
+    maps, phrase, rank
+        Settings of the three steps.
+    """
+
+    classifier: TagClassifier
+    maps: MapSettings
+    phrase: PhraseSettings
+    rank: RankSettings
+
+    @torch.no_grad()
+    def phrase_maps(self, image: Image.Image, phrases: Sequence[PhraseWords]) -> Tensor:
+        """Make the maps (P, h, w) of phrases; the photo is classified alike for any number.
+
+        On the classifier's device, ≥ 0.
+        """
+        groups = [self._words(phrase) for phrase in phrases]
+        asked = list(dict.fromkeys(group for each in groups for group in each))
+        if not asked:  # no phrase has a known word
+            return _middle(len(phrases))
+        maps = word_maps(self.classifier, image, self._priors(image, asked), self.maps)
+        place = {group: i for i, group in enumerate(asked)}
+        middle = _middle(1, *maps.shape[1:]).to(maps)[0]
+        rule = "mean" if self.phrase.combine == "prior" else self.phrase.combine
+        found = []
+        for phrase, own in zip(phrases, groups, strict=True):
+            words = maps[[place[group] for group in own]]
+            head = None if len(own) < 2 else phrase.head
+            found.append(combine(words, head, rule, self.phrase.head_weight) if own else middle)
+        return torch.stack(found)
+
+    def __call__(
+        self, image: Image.Image, phrases: Sequence[PhraseWords], boxes: np.ndarray | None
+    ) -> tuple[list[Answer], np.ndarray]:
+        """Rank boxes for phrases.
+
+        Parameters
+        ----------
+        image : PIL.Image.Image
+            RGB.
+        phrases : sequence of P PhraseWords
+        boxes : ndarray (N, 4) or None
+            Proposals in pixels; None: all windows of the maps' grid.
+
+        Returns
+        -------
+        list of P Answer
+        ndarray (N, 4) float64
+            The boxes that were ranked.
+        """
+        if not phrases:
+            return [], np.zeros((0, 4))
+        maps = self.phrase_maps(image, phrases)
+        return answers(maps, image.size, boxes, self.rank)
+
+    def _words(self, phrase: PhraseWords) -> list[tuple[WordMatch, ...]]:
+        """Say what is asked for a phrase: a map for each of these groups of words."""
+        if phrase.out_of_vocabulary:
+            return [()] if self.phrase.unknown == "seen" else []
+        if self.phrase.combine == "prior":
+            return [phrase.words]
+        return [(word,) for word in phrase.words]
+
+    def _priors(self, image: Image.Image, asked: Sequence[tuple[WordMatch, ...]]) -> Tensor:
+        """Turn groups of words into priors (K, M); a group without words is all classes."""
+        classes = [tuple(sorted({c for word in group for c in word.classes})) for group in asked]
+        count = len(self.classifier.vocabulary)
+        if all(len(each) == 1 for each in classes):  # no need to classify the photo
+            priors = torch.zeros(len(asked), count)
+            priors[range(len(asked)), [each[0] for each in classes]] = 1
+            return priors.to(self.classifier.device)
+        matches = [WordMatch("", each or tuple(range(count)), (), "hypernym") for each in classes]
+        logits = self.classifier.logits(image)
+        return scores_and_priors(logits, matches, self.classifier.multi_label)[1]
+
+
+def answers(
+    maps: Tensor, size: tuple[int, int], boxes: np.ndarray | None, settings: RankSettings
+) -> tuple[list[Answer], np.ndarray]:
+    """Rank boxes by maps (P, h, w); see `Localiser`. `size` is the photo's width and height."""
+    scale = torch.tensor([*size, *size], dtype=torch.float64)
+    if boxes is None:
+        pixels = grid_windows(*maps.shape[1:]) * scale
+    else:
+        pixels = torch.from_numpy(boxes.astype(np.float64))
+    scores = score_boxes(maps, pixels / scale, settings)
+    found = []
+    for attention, own in zip(maps, scores, strict=True):
+        order = rank_boxes(own, pixels, settings.nms)
+        answer = Answer(
+            attention.cpu().numpy(),
+            peak(_at_photo(attention, size)),
+            pixels[order].numpy(),
+            own.cpu()[order].numpy(),
+        )
+        found.append(answer)
+    return found, pixels.numpy()
+
+
+def _middle(count: int, height: int = 12, width: int = 12) -> Tensor:
+    """Maps (count, height, width) that fall off from the photo's middle: a wide Gaussian."""
+    y, x = (torch.linspace(-1, 1, 2 * side + 1)[1::2] for side in (height, width))
+    return torch.exp(-(x**2 + y[:, None] ** 2) / (2 * SPREAD**2)).repeat(count, 1, 1)
+
+
+def _at_photo(attention: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) → (height, width), bilinear; cell centres stay where they are."""
+    large = functional.interpolate(attention[None, None], (size[1], size[0]), mode="bilinear")
+    return large[0, 0].cpu().numpy()

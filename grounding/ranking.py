@@ -1,0 +1,170 @@
+"""Rank boxes by the attention inside them.
+
+The paper ranks proposals by the sum of attention in a box over area^γ (Zhang et al., "Top-down
+Neural Attention by Excitation Backprop", supplement 5). Sums come from an integral image, for
+all maps and boxes together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.ops import nms
+
+from data_prep.errors import UserError
+
+DEPTH = 100  # of a ranked list
+CANDIDATES = 2000  # of a map that suppression looks at
+
+Score = Literal["sum", "contrast"]
+
+
+@dataclass(frozen=True)
+class RankSettings:
+    """How a box is scored; s is the share of a map's attention in it, a its share of the photo.
+
+    Attributes
+    ----------
+    score : {"sum", "contrast"}
+        s / a^γ; or (s - a) / (a (1 - a))^γ, the excess over an even map.
+    gamma : float
+        γ ≥ 0; 0 favours large boxes, 1 is the mean attention in a box (of "sum").
+    size_prior : tuple of float or None
+        Typical share a₀ of the photo and spread σ: scores are multiplied by
+        exp(-(ln a - ln a₀)² / 2σ²).
+    nms : float or None
+        Of two boxes with a larger IoU only the better one is kept; None keeps all.
+
+    Raises
+    ------
+    UserError
+        A value is unusable.
+    """
+
+    score: Score = "sum"
+    gamma: float = 0.4
+    size_prior: tuple[float, float] | None = None
+    nms: float | None = 0.5
+
+    def __post_init__(self) -> None:
+        if self.score not in get_args(Score):
+            raise UserError(f"rank.score={self.score}: give one of {', '.join(get_args(Score))}")
+        if not _is_number(self.gamma) or not 0 <= self.gamma <= 10:
+            raise UserError(f"rank.gamma={self.gamma}: give a number from 0 to 10")
+        if self.nms is not None and not (_is_number(self.nms) and 0 <= self.nms <= 1):
+            raise UserError(f"rank.nms={self.nms}: give a number from 0 to 1, or null")
+        prior = self.size_prior
+        if prior is not None and not (
+            len(prior) == 2 and all(map(_is_number, prior)) and 0 < prior[0] <= 1 and prior[1] > 0
+        ):
+            raise UserError(
+                f"rank.size_prior={prior}: give a share of the photo and a spread, as in [0.3,1], "
+                "or null"
+            )
+
+
+def integral_images(maps: Tensor) -> Tensor:
+    """Sum maps (K, h, w) over rows and columns: (K, h + 1, w + 1) float64, zeros first."""
+    return functional.pad(maps.double().cumsum(1).cumsum(2), (1, 0, 1, 0))
+
+
+def box_sums(integrals: Tensor, boxes: Tensor) -> Tensor:
+    """Attention of every map in every box, exactly: a cell counts by the part that lies in it.
+
+    Parameters
+    ----------
+    integrals : Tensor (K, h + 1, w + 1) float64
+        Of `integral_images`.
+    boxes : Tensor (N, 4)
+        x1, y1, x2, y2 as shares of the photo's width and height, in [0, 1].
+
+    Returns
+    -------
+    Tensor (K, N) float64
+    """
+    x1, y1, x2, y2 = boxes.double().unbind(1)
+    corners = torch.stack([x2, y2, x1, y1, x1, y2, x2, y1], dim=1).view(1, -1, 4, 2)
+    # Between grid lines an integral image is bilinear.
+    found = functional.grid_sample(integrals[None], 2 * corners - 1, align_corners=True)[0]
+    return found @ found.new_tensor([1.0, 1.0, -1.0, -1.0])
+
+
+def score_boxes(maps: Tensor, boxes: Tensor, settings: RankSettings) -> Tensor:
+    """Score boxes by the attention in them.
+
+    Parameters
+    ----------
+    maps : Tensor (K, h, w)
+        ≥ 0, each covering the whole photo. A map without attention counts as even.
+    boxes : Tensor (N, 4)
+        x1, y1, x2, y2 as shares of the photo's width and height, in [0, 1]; none empty.
+    settings : RankSettings
+
+    Returns
+    -------
+    Tensor (K, N) float64
+        On the maps' device.
+    """
+    boxes = boxes.to(maps.device).double()
+    integrals = integral_images(maps)
+    total = integrals[:, -1:, -1:]
+    even = integral_images(torch.ones_like(maps[:1])) / maps[0].numel()
+    shares = box_sums(torch.where(total > 0, integrals / total, even), boxes)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    if settings.score == "contrast":
+        outside = (1 - area).clamp(min=1e-9)
+        scores = (shares - area) / (area * outside) ** settings.gamma
+    else:
+        scores = shares / area**settings.gamma
+    if settings.size_prior is not None:
+        typical, spread = settings.size_prior
+        scores = scores * torch.exp(-((area / typical).log() ** 2) / (2 * spread**2))
+    return scores
+
+
+def rank_boxes(scores: Tensor, boxes: Tensor, limit: float | None) -> Tensor:
+    """Order boxes by one map's scores, the best first; of equals the earlier box.
+
+    Parameters
+    ----------
+    scores : Tensor (N,)
+    boxes : Tensor (N, 4)
+        x1, y1, x2, y2 in pixels.
+    limit : float or None
+        Boxes whose IoU with a better one is larger are left out; then only the `CANDIDATES` best
+        boxes are looked at.
+
+    Returns
+    -------
+    Tensor (≤ DEPTH,) int64
+        Places of the boxes, on the CPU.
+    """
+    order = scores.sort(descending=True, stable=True).indices
+    if limit is not None:
+        order = order[:CANDIDATES]
+        # Ranks for scores: equal scores in another dtype must not change the order.
+        ranks = torch.arange(len(order), 0, -1, dtype=torch.float32, device=scores.device)
+        order = order[nms(boxes.to(scores.device)[order].float(), ranks, limit)]
+    return order[:DEPTH].cpu()
+
+
+def grid_windows(height: int, width: int) -> Tensor:
+    """All windows of whole cells of a grid, as shares of its sides: (N, 4) float64."""
+    x1, x2 = torch.triu_indices(width, width).double()
+    y1, y2 = torch.triu_indices(height, height).double()
+    x, y = torch.stack([x1, x2 + 1], 1) / width, torch.stack([y1, y2 + 1], 1) / height
+    return torch.cat(
+        [
+            torch.stack([x[:, 0].repeat(len(y)), y[:, 0].repeat_interleave(len(x))], 1),
+            torch.stack([x[:, 1].repeat(len(y)), y[:, 1].repeat_interleave(len(x))], 1),
+        ],
+        dim=1,
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,124 @@
+"""Attention maps of words in a photo, over several scales, mirror images and layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional
+
+from data_prep.errors import UserError
+from grounding.classifier import TagClassifier
+
+LARGEST_SIDE = 4096  # pixels; more is a slip, and would fill the memory
+
+MapMethod = Literal["cmwp", "mwp"]
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """How a word's map is made: the mean of maps that each sum to 1.
+
+    Attributes
+    ----------
+    method : {"cmwp", "mwp"}
+        Contrastive MWP, or MWP.
+    layers : tuple of int or str
+        Target layers: a grid's side for a 224 × 224 input (7, 14, 28), or a module's path.
+    short_sides : tuple of int
+        The photo's short side as the classifier sees it, pixels; see `preprocessing.attention_size`.
+    flip : bool
+        The mirror image as well.
+
+    Raises
+    ------
+    UserError
+        A value is unusable.
+    """
+
+    method: MapMethod = "cmwp"
+    layers: tuple[int | str, ...] = (14,)
+    short_sides: tuple[int, ...] = (384,)
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(MapMethod):
+            raise UserError(
+                f"maps.method={self.method}: give one of {', '.join(get_args(MapMethod))}"
+            )
+        if not self.layers or not all(
+            isinstance(each, str) or (_is_whole(each) and each >= 1) for each in self.layers
+        ):
+            raise UserError(f"maps.layers={list(self.layers)}: give grids or layers, as in [7,14]")
+        if not self.short_sides or not all(
+            _is_whole(side) and 1 <= side <= LARGEST_SIDE for side in self.short_sides
+        ):
+            raise UserError(
+                f"maps.short_sides={list(self.short_sides)}: give whole numbers of pixels from 1 "
+                f"to {LARGEST_SIDE}"
+            )
+        if not isinstance(self.flip, bool):
+            raise UserError(f"maps.flip={self.flip}: give true or false")
+
+
+@torch.no_grad()
+def word_maps(
+    classifier: TagClassifier, image: Image.Image, priors: Tensor, settings: MapSettings
+) -> Tensor:
+    """Ask a classifier where it sees words, once for each scale, mirror image and layer.
+
+    Parameters
+    ----------
+    classifier : TagClassifier
+    image : PIL.Image.Image
+        RGB.
+    priors : Tensor (K, M)
+        Each word as a prior over the classes.
+    settings : MapSettings
+
+    Returns
+    -------
+    Tensor (K, h, w) float32
+        ≥ 0, on the grid of the finest layer and scale, each summing to 1; all zero for a word that
+        has no attention anywhere. On the classifier's device.
+    """
+    found = []
+    for short_side in settings.short_sides:
+        for flipped in (False, True) if settings.flip else (False,):
+            seen = ImageOps.mirror(image) if flipped else image
+            pixels = classifier.preprocess(seen, short_side).unsqueeze(0).to(classifier.device)
+            for layer in settings.layers:
+                maps = _maps(classifier, pixels, priors, settings.method, layer)
+                found.append(maps.flip(-1) if flipped else maps)
+    size = max((maps.shape[1:] for maps in found), key=lambda grid: grid[0] * grid[1])
+    total = sum(_shares(_resized(maps, size)) for maps in found)
+    assert isinstance(total, Tensor)
+    return _shares(total)
+
+
+def _maps(
+    classifier: TagClassifier, pixels: Tensor, priors: Tensor, method: MapMethod, layer: int | str
+) -> Tensor:
+    state = classifier.state(pixels, *((layer, None) if isinstance(layer, str) else (None, layer)))
+    maps: Tensor = getattr(state, method)(priors)[0]
+    return maps.float()
+
+
+def _resized(maps: Tensor, size: torch.Size) -> Tensor:
+    """(K, h, w) at another grid, bilinear; cell centres stay where they are."""
+    if maps.shape[1:] == size:
+        return maps
+    return functional.interpolate(maps[None], tuple(size), mode="bilinear")[0]
+
+
+def _shares(maps: Tensor) -> Tensor:
+    """Scale each map to sum 1; zeros stay."""
+    totals = maps.sum((1, 2), keepdim=True)
+    return torch.where(totals > 0, maps / totals, 0)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
