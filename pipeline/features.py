@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from grounding.processes import Processes
 from grounding.training.batch import Batch
 from grounding.training.evaluation import outputs
-from grounding.training.processes import Processes
 from pipeline.loading import ShardSource
 
 SAVE_SECONDS = 60.0  # of computing that a killed run may lose

@@ -20,8 +20,8 @@ from data_prep.errors import UserError
 from data_prep.images import MAX_PIXELS, read_lazily
 from data_prep.shards.lanes import EpochPlan
 from data_prep.shards.reading import Lost, Sample, read_lane
+from grounding.processes import Processes
 from grounding.training.batch import Batch
-from grounding.training.processes import Processes
 from grounding.views import View
 from pipeline.rejects import Rejects
 

@@ -25,11 +25,11 @@ from data_prep.vocabulary import Vocabulary
 from grounding.classifier import TagClassifier
 from grounding.heads import check_nonnegative, head_of, tag_net
 from grounding.model_folder import override
+from grounding.processes import processes
 from grounding.training.batch import CountedSource, Source
 from grounding.training.checkpoint import Progress
 from grounding.training.evaluation import Evaluation
 from grounding.training.loop import train
-from grounding.training.processes import processes
 from grounding.training.settings import TrainSettings
 from grounding.training.setup import make_run, prepare
 from grounding.views import View

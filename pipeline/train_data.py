@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from data_prep.errors import UserError
 from data_prep.shards.index import VOCABULARY, ShardIndex, fingerprint, read_vocabulary
-from grounding.training.processes import Processes
+from grounding.processes import Processes
 from grounding.training.settings import TrainSettings
 from grounding.views import View
 from pipeline.features import Features, compute_features

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from grounding.processes import Processes
 from grounding.tag_metrics import tag_metrics
 from grounding.training.batch import CountedSource
 from grounding.training.optimisation import autocast
-from grounding.training.processes import Processes
 
 CPU_PIECE = 16  # photos; of 64 a processor took half as long again (EfficientNet-Lite0)
 MOST_SCORES = 100_000_000  # photos × tags that are ranked; more would fill the memory

@@ -15,10 +15,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from data_prep.errors import UserError
+from grounding.processes import Processes
 from grounding.training.batch import Batch, Source
 from grounding.training.checkpoint import Checkpoint, Progress
 from grounding.training.optimisation import Average, autocast, lr_factor, set_modes
-from grounding.training.processes import Processes
 from grounding.training.settings import TrainSettings
 
 CHECK_STEPS = 10  # steps between two looks at losses and signals: looking waits for the GPU

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from grounding.heads import head_of
+from grounding.processes import Processes
 from grounding.training.batch import Source
 from grounding.training.checkpoint import Checkpoint
 from grounding.training.loop import Reporter, Run
 from grounding.training.objective import make_loss, set_prior_bias
 from grounding.training.optimisation import Average, freeze, make_optimizer
-from grounding.training.processes import Processes
 from grounding.training.settings import TrainSettings
 
 

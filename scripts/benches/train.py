@@ -42,10 +42,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from data_prep.errors import UserError
 from grounding.heads import RANDOM
+from grounding.processes import processes
 from grounding.training.batch import Source
 from grounding.training.checkpoint import Progress
 from grounding.training.loop import train
-from grounding.training.processes import processes
 from pipeline.stage import device
 from scripts.benches import record
 from scripts.benches.train_runs import Curve, Precision, Repeated, Timed, Trial

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from grounding.heads import tag_net
 from grounding.model_folder import override
+from grounding.processes import Processes
 from grounding.training.batch import Batch, Source
 from grounding.training.checkpoint import Checkpoint, Progress
 from grounding.training.loop import Loss, Run
-from grounding.training.processes import Processes
 from grounding.training.settings import TrainSettings
 from grounding.training.setup import make_run, prepare
 from grounding.views import View

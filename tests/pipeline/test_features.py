@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from grounding.processes import Processes
 from grounding.training.batch import Batch
-from grounding.training.processes import Processes
 from pipeline import features as features_module
 from pipeline.features import Features, FeatureSource, StandardisedHead, compute_features
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from data_prep.shards.index import ShardIndex
 from grounding.preprocessing import Preprocessing, scoring_size
+from grounding.processes import Processes
 from grounding.training.batch import Batch
-from grounding.training.processes import Processes
 from grounding.views import View
 from pipeline.loading import Shards, ShardSource
 from pipeline.rejects import Rejects

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from grounding.losses import bce
+from grounding.processes import Processes
 from grounding.training.batch import Batch, Source
 from grounding.training.checkpoint import Checkpoint, Progress
 from grounding.training.loop import Loss, Run
 from grounding.training.optimisation import Average, freeze, make_optimizer
-from grounding.training.processes import Processes
 from grounding.training.settings import TrainSettings
 
 TAGS = 5

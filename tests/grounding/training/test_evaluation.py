@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from data_prep.errors import UserError
+from grounding.processes import Processes
 from grounding.tag_metrics import tag_metrics
 from grounding.training import evaluation
 from grounding.training.batch import Batch
 from grounding.training.evaluation import Evaluation, can_be_measured
-from grounding.training.processes import Processes
 from tests.grounding.training.runs import ALONE, TAGS, Noise, small_net
 
 

@@ -12,9 +12,9 @@ import torch
 from data_prep.shards.index import ShardIndex
 from grounding.classifier import TagClassifier
 from grounding.preprocessing import Preprocessing
+from grounding.processes import Processes
 from grounding.training import loop
 from grounding.training.batch import Batch
-from grounding.training.processes import Processes
 from grounding.views import View
 from pipeline.loading import Shards, ShardSource
 from pipeline.rejects import Rejects

@@ -18,9 +18,9 @@ from data_prep.errors import UserError
 from data_prep.shards.index import ShardIndex
 from grounding import model_folder
 from grounding.classifier import TagClassifier
+from grounding.processes import Processes
 from grounding.training import checkpoint, setup
 from grounding.training.loop import Loss
-from grounding.training.processes import Processes
 from pipeline import train as stage
 from tests.pipeline.train.made import SMALL, SQUEEZENET, TAGS, run, weights, write_shards
 

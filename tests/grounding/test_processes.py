@@ -14,10 +14,10 @@ from torch import distributed as dist
 from torch import multiprocessing, nn
 
 from data_prep.errors import UserError
+from grounding.processes import Processes, processes
 from grounding.training.batch import Batch
 from grounding.training.checkpoint import Progress
 from grounding.training.loop import train
-from grounding.training.processes import Processes, processes
 from grounding.training.settings import TrainSettings
 from tests.grounding.training.runs import ALONE, Noise, make_run, small_net
 
