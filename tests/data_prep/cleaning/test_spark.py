@@ -35,7 +35,11 @@ pytest.importorskip("pyspark", reason="engine=spark needs pyspark")
 def spark() -> Iterator[Any]:
     if shutil.which("java") is None:
         pytest.skip("engine=spark needs Java 17 or newer")
-    config = {"spark.ui.enabled": False, "spark.sql.shuffle.partitions": 2}
+    config = {
+        "spark.ui.enabled": False,
+        "spark.sql.shuffle.partitions": 2,
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # compiles half as long
+    }
     session = open_session("local[2]", config)
     yield session
     session.stop()

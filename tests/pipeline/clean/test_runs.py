@@ -91,7 +91,9 @@ def test_without_users_nothing_is_a_near_duplicate(
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="engine=spark needs Java")
 def test_spark_gives_the_same_rows(crawl: Path, finished: Path, tmp_path: Path) -> None:
-    keys = ("engine=spark", "spark.master='local[2]'", "spark.config={spark.ui.enabled: false}")
+    quick = "spark.driver.extraJavaOptions: '-XX:TieredStopAtLevel=1'"  # compiles half as long
+    config = f"spark.config={{spark.ui.enabled: false, {quick}}}"
+    keys = ("engine=spark", "spark.master='local[2]'", config)
     run(f"crawl={crawl}", LOW, f"out={tmp_path}", *keys)
     for name in TABLES:
         assert pq.read_table(tmp_path / name).to_pylist() == (
@@ -169,14 +171,30 @@ def test_a_full_disk(crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
-@pytest.mark.parametrize("seen", ["spool/rows.arrow", "images.parquet.part"])
-def test_killed_in_the_middle(tmp_path: Path, seen: str) -> None:
-    """After kill -9 nothing looks finished, and the same command completes."""
+LARGE = "clean.min_frequency=50"
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A crawl that takes long enough to be killed in the middle."""
     settings = CrawlSettings(60_000, seed=6, distinct_tags=3000, users=300)
-    source = tmp_path / "crawl.parquet"
-    pq.write_table(pa.Table.from_batches(generate_crawl(settings)), source)
-    out, whole = tmp_path / "out", tmp_path / "whole"
-    arguments = (f"crawl={source}", "clean.min_frequency=50")
+    path = tmp_path_factory.mktemp("large") / "crawl.parquet"
+    pq.write_table(pa.Table.from_batches(generate_crawl(settings)), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(large: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole")
+    run(f"crawl={large}", LARGE, f"out={out}")
+    return out
+
+
+@pytest.mark.parametrize("seen", ["spool/rows.arrow", "images.parquet.part"])
+def test_killed_in_the_middle(large: Path, whole: Path, tmp_path: Path, seen: str) -> None:
+    """After kill -9 nothing looks finished, and the same command completes."""
+    out = tmp_path / "out"
+    arguments = (f"crawl={large}", LARGE)
     process = subprocess.Popen(command(*arguments, f"out={out}"), start_new_session=True)
     while not (out / seen).exists():
         assert process.poll() is None, "finished before it could be killed"
@@ -188,20 +206,16 @@ def test_killed_in_the_middle(tmp_path: Path, seen: str) -> None:
     assert not (out / "rejects.parquet").exists()
 
     run(*arguments, f"out={out}")
-    run(*arguments, f"out={whole}")
     assert digests(out) == digests(whole)
     assert not (out / "spool").exists()
     assert not list(out.glob("*.part"))
 
 
-def test_interrupted(tmp_path: Path) -> None:
+def test_interrupted(large: Path, tmp_path: Path) -> None:
     """Ctrl-C tells so in one line and leaves no spool behind."""
-    settings = CrawlSettings(60_000, seed=6, distinct_tags=3000, users=300)
-    source = tmp_path / "crawl.parquet"
-    pq.write_table(pa.Table.from_batches(generate_crawl(settings)), source)
     out = tmp_path / "out"
     process = subprocess.Popen(
-        command(f"crawl={source}", "clean.min_frequency=50", f"out={out}"),
+        command(f"crawl={large}", LARGE, f"out={out}"),
         stderr=subprocess.PIPE,
         text=True,
     )
