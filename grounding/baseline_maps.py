@@ -1,0 +1,166 @@
+"""Attention maps by other methods, to compare with: CAM, Grad-CAM and the gradient."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from data_prep.errors import UserError
+from grounding.classifier import TagClassifier
+
+BaselineMethod = Literal["cam", "grad_cam", "gradient"]
+
+
+def baseline_maps(
+    classifier: TagClassifier, method: BaselineMethod, pixels: Tensor, priors: Tensor
+) -> Tensor:
+    """Make the maps of words in a photo by a method other than ours.
+
+    "cam": class activation maps (Zhou et al. 2016), the head's weights times the last
+    convolution's features; the photo is classified once for all words. "grad_cam": Grad-CAM
+    (Selvaraju et al. 2017) of the same features, by Captum; on a net with a linear head under
+    global average pooling it is CAM at another scale. "gradient": the largest |∂score/∂pixel|
+    over the channels (Simonyan et al. 2014), by Captum. CAM and Grad-CAM are cut off at 0.
+
+    Parameters
+    ----------
+    classifier : TagClassifier
+        Left as it is, also on failure.
+    method : {"cam", "grad_cam", "gradient"}
+    pixels : Tensor (1, 3, H, W)
+        Of `TagClassifier.preprocess`, on the classifier's device.
+    priors : Tensor (K, M)
+        One or more words, each as a prior over the classes; a word's score is the sum of the
+        logits weighted so.
+
+    Returns
+    -------
+    Tensor (K, h, w) float32
+        ≥ 0, on the grid of the last convolution; of "gradient" at the size of the pixels.
+
+    Raises
+    ------
+    UserError
+        Captum is missing; the net has no convolution with a grid; or, of "cam", the net has no
+        linear head under global average pooling.
+    ValueError
+        The method is none of the three.
+    """
+    if method not in get_args(BaselineMethod):
+        raise ValueError(f"method {method!r}: choose from {', '.join(get_args(BaselineMethod))}")
+    priors = priors.to(pixels)
+    if method == "cam":
+        return _cam(classifier, pixels, priors)
+    captum = _captum(method)
+
+    def score(given: Tensor, prior: Tensor) -> Tensor:
+        return classifier.model(given) @ prior
+
+    if method == "gradient":
+        explain, options = captum.Saliency(score), {"abs": True}
+    else:
+        explain = captum.LayerGradCam(score, _find_layers(classifier, pixels).last)
+        options = {"relu_attributions": True}
+    found = []
+    for prior in priors:
+        # A view of its own: Captum asks it for gradients, and not the caller's tensor.
+        own = pixels.detach().requires_grad_(method == "gradient")
+        found.append(explain.attribute(own, additional_forward_args=prior, **options))
+    return torch.cat(found).detach().amax(1).float()
+
+
+def _captum(method: str) -> ModuleType:
+    try:
+        from captum import attr
+    except ImportError as error:
+        raise UserError(f"method {method} needs Captum; pip install 'tag2box[peers]'") from error
+    return attr
+
+
+@torch.no_grad()
+def _cam(classifier: TagClassifier, pixels: Tensor, priors: Tensor) -> Tensor:
+    layers = _find_layers(classifier, pixels)
+    kept: dict[str, Tensor] = {}
+
+    def keep_features(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        kept["features"] = output.clone()  # what comes after may change them in place
+
+    def keep_pooled(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        kept["pooled"] = inputs[0].flatten(2).mean(2) if inputs[0].ndim == 4 else inputs[0]
+
+    with _hooks(
+        layers.last.register_forward_hook(keep_features),
+        layers.head.register_forward_pre_hook(keep_pooled),
+    ):
+        classifier.model(pixels)
+    features, pooled = kept["features"], kept["pooled"]
+    means = features.mean((2, 3))
+    weights = layers.head.weight.flatten(1)  # (M, C)
+    tolerance = 1e-4 * float(means.abs().max())
+    if not means.shape == pooled.shape == (1, weights.shape[1]) or not torch.allclose(
+        pooled, means, rtol=0, atol=tolerance
+    ):
+        raise UserError(
+            f"model {classifier.name}: CAM needs a linear head under global average pooling; "
+            "take grad_cam"
+        )
+    return torch.einsum("km,mc,chw->khw", priors, weights, features[0]).clamp(min=0).float()
+
+
+@dataclass(frozen=True)
+class _Layers:
+    last: nn.Module  # the features of the last convolution leave it
+    head: nn.Linear | nn.Conv2d
+
+
+@torch.no_grad()
+def _find_layers(classifier: TagClassifier, pixels: Tensor) -> _Layers:
+    """Run the model and find its head and its last convolution's layer.
+
+    The head is the last linear layer or convolution to run. Of the convolutions before it, the last
+    one with a grid counts: its features are what has passed normalisation, activation and the sum
+    of a residual block, that is, leaves the last module that still has its grid.
+    """
+    runs: list[tuple[nn.Module, tuple[int, ...]]] = []  # modules as they end, and their grids
+
+    def note(module: nn.Module, _inputs: object, output: object) -> None:
+        grid = output.shape[2:] if isinstance(output, Tensor) and output.ndim == 4 else ()
+        runs.append((module, tuple(grid)))
+
+    with _hooks(*(each.register_forward_hook(note) for each in classifier.model.modules())):
+        classifier.model(pixels)
+    weighted = [i for i, (each, _) in enumerate(runs) if isinstance(each, nn.Linear | nn.Conv2d)]
+    grids = [i for i in weighted[:-1] if math.prod(runs[i][1] or (0,)) > 1]
+    if not grids:
+        raise UserError(f"model {classifier.name}: no convolution before its head has a grid")
+    first, end = grids[-1], weighted[-1]
+    # A module that runs twice would give the features of the wrong one of its runs.
+    times = Counter(each for each, _ in runs)
+    last = first
+    for i in range(first, end):
+        module, grid = runs[i]
+        if grid != runs[first][1]:
+            break
+        if times[module] == 1:
+            last = i
+    head = runs[end][0]
+    assert isinstance(head, nn.Linear | nn.Conv2d)
+    return _Layers(runs[last][0], head)
+
+
+@contextmanager
+def _hooks(*handles: RemovableHandle) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
