@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, cast, get_args
 
 import torch
 from PIL import Image, ImageOps
@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_prep.errors import UserError
+from grounding.baseline_maps import BaselineMethod, baseline_maps
 from grounding.classifier import TagClassifier
 
 LARGEST_SIDE = 4096  # pixels; more is a slip, and would fill the memory
 
-MapMethod = Literal["cmwp", "mwp"]
+ENGINE = ("cmwp", "mwp")  # methods of the engine
+METHODS = (*ENGINE, *get_args(BaselineMethod))
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class MapSettings:
 
     Attributes
     ----------
-    method : {"cmwp", "mwp"}
-        Contrastive MWP, or MWP.
+    method : {"cmwp", "mwp", "cam", "grad_cam", "gradient"}
+        Contrastive MWP, MWP, or one of `grounding.baseline_maps`.
     layers : tuple of int or str
-        Target layers: a grid's side for a 224 × 224 input (7, 14, 28), or a module's path.
+        Target layers of the first two: a grid's side for a 224 × 224 input (7, 14, 28), or a
+        module's path. The others have layers of their own.
     short_sides : tuple of int
-        The photo's short side as the classifier sees it, pixels; see `preprocessing.attention_size`.
+        The photo's short side as the classifier sees it, pixels; see
+        `grounding.preprocessing.attention_size`.
     flip : bool
         The mirror image as well.
 
@@ -39,16 +43,14 @@ class MapSettings:
         A value is unusable.
     """
 
-    method: MapMethod = "cmwp"
+    method: str = "cmwp"
     layers: tuple[int | str, ...] = (14,)
     short_sides: tuple[int, ...] = (384,)
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(MapMethod):
-            raise UserError(
-                f"maps.method={self.method}: give one of {', '.join(get_args(MapMethod))}"
-            )
+        if self.method not in METHODS:
+            raise UserError(f"maps.method={self.method}: give one of {', '.join(METHODS)}")
         if not self.layers or not all(
             isinstance(each, str) or (_is_whole(each) and each >= 1) for each in self.layers
         ):
@@ -90,9 +92,8 @@ def word_maps(
         for flipped in (False, True) if settings.flip else (False,):
             seen = ImageOps.mirror(image) if flipped else image
             pixels = classifier.preprocess(seen, short_side).unsqueeze(0).to(classifier.device)
-            for layer in settings.layers:
-                maps = _maps(classifier, pixels, priors, settings.method, layer)
-                found.append(maps.flip(-1) if flipped else maps)
+            maps = _maps(classifier, pixels, priors, settings)
+            found += [each.flip(-1) for each in maps] if flipped else maps
     size = max((maps.shape[1:] for maps in found), key=lambda grid: grid[0] * grid[1])
     total = sum(_shares(_resized(maps, size)) for maps in found)
     assert isinstance(total, Tensor)
@@ -100,11 +101,21 @@ def word_maps(
 
 
 def _maps(
-    classifier: TagClassifier, pixels: Tensor, priors: Tensor, method: MapMethod, layer: int | str
-) -> Tensor:
-    state = classifier.state(pixels, *((layer, None) if isinstance(layer, str) else (None, layer)))
-    maps: Tensor = getattr(state, method)(priors)[0]
-    return maps.float()
+    classifier: TagClassifier, pixels: Tensor, priors: Tensor, settings: MapSettings
+) -> list[Tensor]:
+    """Maps (K, h, w) of one picture, in each layer."""
+    if settings.method not in ENGINE:
+        return [baseline_maps(classifier, cast(BaselineMethod, settings.method), pixels, priors)]
+    found = []
+    for layer in settings.layers:
+        state = classifier.state(pixels, **engine_target(layer))
+        found.append(getattr(state, settings.method)(priors)[0].float())
+    return found
+
+
+def engine_target(layer: int | str) -> dict[str, Any]:
+    """One of `MapSettings.layers` as arguments of `TagClassifier.engine` and `state`."""
+    return {"target": layer} if isinstance(layer, str) else {"resolution": layer}
 
 
 def _resized(maps: Tensor, size: torch.Size) -> Tensor:

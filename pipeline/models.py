@@ -1,5 +1,6 @@
 """The classifier that the configuration group `model` names."""
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.errors import UserError
@@ -7,8 +8,8 @@ from grounding.classifier import TagClassifier
 from pipeline.stage import device
 
 
-def classifier(config: DictConfig) -> TagClassifier:
-    """Load it on the stage's device: from a folder of stage=train, or by its name.
+def classifier(config: DictConfig, where: torch.device | None = None) -> TagClassifier:
+    """Load it on a device, the stage's by default: from a folder of stage=train, or by its name.
 
     Raises
     ------
@@ -19,9 +20,9 @@ def classifier(config: DictConfig) -> TagClassifier:
     if "name" not in model:  # conf/model/folder.yaml
         if OmegaConf.is_missing(model, "folder"):
             raise UserError("model.folder is missing; give model=DIR, as stage=train wrote it")
-        return TagClassifier.load(str(model.folder), device(config))
+        return TagClassifier.load(str(model.folder), where or device(config))
     check_names(config)
-    return TagClassifier.pretrained(**model, device=device(config))
+    return TagClassifier.pretrained(**model, device=where or device(config))
 
 
 def check_names(config: DictConfig) -> None:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from grounding.localisation import Localised
 
 BOXES = pa.list_(pa.list_(pa.float64()))
 WORDS = pa.list_(pa.string())
+
+BASELINE = pa.struct(
+    {
+        "name": pa.string(),
+        "rank_merged": pa.int64(),
+        "rank_any": pa.int64(),
+        "point_x": pa.int64(),
+        "point_y": pa.int64(),
+    }
+)
 
 SCHEMA = pa.schema(
     {
@@ -46,6 +58,7 @@ SCHEMA = pa.schema(
         "hits_any": pa.int64(),
         "first_merged": pa.int64(),  # rank of the first hit in the proposals' own order
         "first_any": pa.int64(),
+        "baselines": pa.list_(BASELINE),  # what other maps give
     }
 )
 
@@ -64,3 +77,14 @@ def localised(table: pa.Table) -> list[Localised]:
         row["types"] = tuple(row["types"])
         phrases.append(Localised(**row, point=None if x is None else (x, y)))
     return phrases
+
+
+def of_baseline(table: pa.Table, name: str) -> list[Localised]:
+    """Turn the rows into what the metrics of one of the map baselines are computed from."""
+    found = []
+    for phrase, own in zip(localised(table), table["baselines"].to_pylist(), strict=True):
+        (answer,) = [each for each in own if each["name"] == name]
+        x, y = answer["point_x"], answer["point_y"]
+        changed = {key: answer[key] for key in ("rank_merged", "rank_any")}
+        found.append(replace(phrase, point=None if x is None else (x, y), **changed))
+    return found

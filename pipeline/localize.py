@@ -1,0 +1,205 @@
+"""Stage `localize`: boxes for the phrases of captions, scored.
+
+Beside this module: `phrase_data` (the dataset), `proposal_folder` (boxes), `localized_photo` (the
+rows of one photo), `phrase_table` (their columns), `localize_output` (what is left behind). The
+method itself is in `grounding.localiser`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import track
+
+from data_prep.errors import UserError
+from data_prep.images import open_image
+from data_prep.phrases import PhraseData, PhrasePhoto, Problem
+from grounding.localiser import Localiser, PhraseSettings
+from grounding.phrases import PhraseResolver
+from grounding.processes import Processes, processes
+from grounding.proposals.boxes import check_number
+from grounding.proposals.generators import make_generator
+from grounding.ranking import RankSettings
+from grounding.word_maps import METHODS, MapSettings, engine_target
+from pipeline.localize_output import (
+    PARTS,
+    REJECTS,
+    REPORT,
+    TABLE,
+    first_of,
+    write_part,
+    write_results,
+)
+from pipeline.localized_photo import PhotoLocaliser, map_baselines
+from pipeline.models import classifier
+from pipeline.phrase_data import SIZE_MISMATCH, fit_to_photo, read_phrases
+from pipeline.proposal_folder import BOXES, ProposalFolder, make_proposals
+from pipeline.proposal_folder import WRITES as PROPOSAL_FILES
+from pipeline.propose import progress, proposal_settings
+from pipeline.stage import cores, device, disk_full, is_finished, start, strings
+
+PROPOSALS = "proposals"
+FOLDERS = (PARTS, f"{PROPOSALS}/{BOXES}")  # hold nothing but our files
+PROBLEMS, SECONDS = b"problems", b"seconds"  # in the metadata of a part
+WRITES = (
+    *(TABLE, REPORT, REJECTS, f"{PARTS}/*.parquet"),
+    *(f"{PROPOSALS}/{pattern}" for pattern in PROPOSAL_FILES),
+)
+
+
+def run(config: DictConfig) -> None:
+    """Write the table of phrases, the metrics and the report.
+
+    Under torchrun the processes share the photos; the first one makes missing proposals, merges
+    and prints. A killed run goes on with the parts that it had not finished.
+
+    Raises
+    ------
+    UserError
+        A key is unusable, model, photos or proposals cannot be found, or there is no phrase to
+        evaluate.
+    """
+    _check(config)
+    with processes(device(config)) as here:
+        if here.on_first(lambda: is_finished(config)):
+            return
+        data = read_phrases(config)
+        if not any(photo.phrases for photo in data.photos):
+            raise UserError(
+                f"dataset={config.dataset.kind}: no phrase with a box in {len(data.photos):,} "
+                f"photos, {len(data.problems):,} problems{first_of(data.problems)}"
+            )
+        localiser = _localiser(config, here)
+        folder = _proposal_folder(config)
+        here.on_first(lambda: start(config, _inputs(config), WRITES, FOLDERS, resume=()))
+        with disk_full(config.out, "free some, and the same command goes on"):
+            if folder is not None and folder.path == Path(config.out, PROPOSALS):
+                here.on_first(lambda: _make_proposals(config, data, folder.path))
+            _localise(config, data, localiser, folder, here)
+            here.wait()
+            here.on_first(lambda: write_results(config, data))
+
+
+def _localiser(config: DictConfig, here: Processes) -> PhotoLocaliser:
+    tagger = classifier(config, here.device)
+    resolver = PhraseResolver(tagger.vocabulary, **_keys(config, "words"))
+    localiser = Localiser(
+        tagger,
+        MapSettings(**_keys(config, "maps")),
+        PhraseSettings(**_keys(config, "phrase")),
+        RankSettings(**_keys(config, "rank")),
+    )
+    for layer in localiser.maps.layers:  # a net or a layer it cannot treat is told at once
+        tagger.engine(**engine_target(layer))
+    return PhotoLocaliser(resolver, localiser, map_baselines(strings(config.baselines), localiser))
+
+
+def _keys(config: DictConfig, group: str) -> dict[str, Any]:
+    """Give the keys of a group as plain values, lists as tuples."""
+    keys = OmegaConf.to_container(config[group], resolve=True)
+    if not isinstance(keys, dict):
+        raise UserError(f"{group}={keys}: give its keys; --cfg job shows them")
+    return {
+        str(key): tuple(value) if isinstance(value, list) else value for key, value in keys.items()
+    }
+
+
+def _proposal_folder(config: DictConfig) -> ProposalFolder | None:
+    """Say where the proposals are, or will be; None: all windows are looked at."""
+    settings = proposal_settings(config)
+    if settings["kind"] == "exhaustive":
+        return None
+    if settings["kind"] == "folder":
+        folder = ProposalFolder(Path(settings["folder"]))
+        folder.settings()
+        return folder
+    make_generator(settings)
+    return ProposalFolder(Path(config.out, PROPOSALS))
+
+
+def _inputs(config: DictConfig) -> list[Path]:
+    places = [config.dataset.get("root"), config.dataset.get("file"), config.dataset.images]
+    places += [config.model.get("folder"), config.proposals.get("folder")]
+    return [Path(place) for place in places if place is not None]
+
+
+def _make_proposals(config: DictConfig, data: PhraseData, folder: Path) -> None:
+    """Make the proposals of all photos; those of unusable photos are told later."""
+    photos = {photo.id: photo.path for photo in data.photos if photo.phrases}
+    make_proposals(
+        photos,
+        proposal_settings(config),
+        folder,
+        cores(config),
+        config.max_pixels,
+        lambda coming: progress(coming, len(photos)),
+    )
+
+
+def _localise(
+    config: DictConfig,
+    data: PhraseData,
+    localiser: PhotoLocaliser,
+    folder: ProposalFolder | None,
+    here: Processes,
+) -> None:
+    """Write the parts of this process that are not there yet."""
+    parts = Path(config.out, PARTS)
+    parts.mkdir(exist_ok=True)
+    photos = [photo for photo in data.photos if photo.phrases]
+    firsts = range(here.rank * config.chunk, len(photos), here.world * config.chunk)
+    console = Console(stderr=True)
+    for first in track(
+        firsts,
+        "Phrases",
+        console=console,
+        transient=True,
+        disable=not (here.is_first and console.is_terminal),
+    ):
+        part = parts / f"{first:06d}.parquet"
+        if not part.is_file():
+            _write_part(part, photos[first : first + config.chunk], config, localiser, folder)
+
+
+def _write_part(
+    part: Path,
+    photos: Sequence[PhrasePhoto],
+    config: DictConfig,
+    localiser: PhotoLocaliser,
+    folder: ProposalFolder | None,
+) -> None:
+    rows: list[dict[str, Any]] = []
+    problems: list[Problem] = []
+    began = time.perf_counter()
+    for photo in photos:
+        try:
+            image = open_image(photo.path, config.max_pixels)
+            fitted, problem = fit_to_photo(photo, image, config.size_mismatch)
+            boxes = None if folder is None else folder.proposals(photo.id, image.size).boxes
+            rows += localiser.rows(fitted, image, boxes)
+        except UserError as error:
+            reason = str(error).removeprefix(f"{photo.path}: ")
+            problem = Problem(str(photo.path), getattr(error, "code", "unusable"), reason)
+        if problem is not None:
+            problems.append(problem)
+    write_part(part, rows, problems, time.perf_counter() - began)
+
+
+def _check(config: DictConfig) -> None:
+    if config.size_mismatch not in SIZE_MISMATCH:
+        raise UserError(
+            f"size_mismatch={config.size_mismatch}: give one of {', '.join(SIZE_MISMATCH)}"
+        )
+    for key in ("max_pixels", "chunk", "threads"):
+        if key != "threads" or config.threads is not None:
+            check_number(key, config[key], 1, whole=True)
+    check_number("seed", config.seed, 0, whole=True)
+    for name in strings(config.baselines):
+        if name not in METHODS or name == config.maps.method:
+            others = ", ".join(each for each in METHODS if each != config.maps.method)
+            raise UserError(f"baselines={name}: give some of {others}")
