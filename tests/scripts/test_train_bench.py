@@ -10,8 +10,8 @@ import torch
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 
+from grounding.processes import Processes
 from grounding.training.batch import Batch
-from grounding.training.processes import Processes
 from scripts.benches import record, train, train_runs
 from scripts.benches.train import Settings
 from scripts.benches.train_runs import Precision, Timed, Trial
