@@ -18,6 +18,15 @@ from PIL import Image
 
 from data_prep.errors import UserError
 
+# Groups of which a folder is a choice: what to give for a file, and instead of nothing.
+FOLDERS = {
+    "model": (
+        "give a folder, or model.name=NET model.weights=",
+        "give a folder of stage=train, or another net with model.name=resnet50",
+    ),
+    "proposals": ("give proposals=file proposals.path=", "give a folder of stage=propose"),
+}
+
 
 def main() -> int:
     """Run the stage that the command line names and return the exit status."""
@@ -46,7 +55,7 @@ def main() -> int:
 
 def _read_configs() -> list[DictConfig]:
     """Read the command line: one configuration, more with --multirun, none with --cfg."""
-    sys.argv[1:] = with_model_folders(sys.argv[1:])
+    sys.argv[1:] = with_folders(sys.argv[1:])
     configs: list[DictConfig] = []
     read = hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
     try:
@@ -56,8 +65,8 @@ def _read_configs() -> list[DictConfig]:
     return configs
 
 
-def with_model_folders(arguments: list[str]) -> list[str]:
-    """Turn model=DIR into what Hydra reads: model=folder model.folder=DIR.
+def with_folders(arguments: list[str]) -> list[str]:
+    """Turn model=DIR into what Hydra reads: model=folder model.folder=DIR; proposals=DIR likewise.
 
     A name of conf/model stays as it is. With --multirun, DIR may be several with commas between.
 
@@ -66,20 +75,23 @@ def with_model_folders(arguments: list[str]) -> list[str]:
     UserError
         DIR is no folder.
     """
-    names = {path.name.removesuffix(".yaml") for path in (files("conf") / "model").iterdir()}
     given: list[str] = []
     for argument in arguments:
         key, _, value = argument.partition("=")
-        value = re.sub(r"""^(["'])(.*)\1$""", r"\2", value)  # quoted for Hydra
-        choices = [value] if Path(value).exists() else value.split(",")
-        if key != "model" or names.issuperset(choices):
-            given.append(argument)
-            continue
-        for choice in choices:
-            if not choice or not (Path(choice).is_dir() or "${" in choice):
-                raise UserError(_no_model(choice, names))
-        given += ["model=folder", f"model.folder={','.join(map(_quoted, choices))}"]
+        given += _with_folder(key, value) if key in FOLDERS else [argument]
     return given
+
+
+def _with_folder(group: str, value: str) -> list[str]:
+    names = {path.name.removesuffix(".yaml") for path in (files("conf") / group).iterdir()}
+    plain = re.sub(r"""^(["'])(.*)\1$""", r"\2", value)  # quoted for Hydra
+    choices = [plain] if Path(plain).exists() else plain.split(",")
+    if names.issuperset(choices):
+        return [f"{group}={value}"]
+    for choice in choices:
+        if not choice or not (Path(choice).is_dir() or "${" in choice):
+            raise UserError(_no_folder(group, choice, names))
+    return [f"{group}=folder", f"{group}.folder={','.join(map(_quoted, choices))}"]
 
 
 def _quoted(text: str) -> str:
@@ -88,14 +100,12 @@ def _quoted(text: str) -> str:
     return '"' + doubled.replace('"', '\\"') + '"'
 
 
-def _no_model(choice: str, names: set[str]) -> str:
+def _no_folder(group: str, choice: str, names: set[str]) -> str:
+    of_file, remedy = FOLDERS[group]
     if Path(choice).is_file():
-        return f"model={choice}: a file; give a folder, or model.name=NET model.weights={choice}"
+        return f"{group}={choice}: a file; {of_file}{choice}"
     others = ", ".join(sorted(names - {"folder"}))
-    return (
-        f"model={choice}: no folder and none of conf/model: {others}; "
-        "give a folder of stage=train, or another net with model.name=resnet50"
-    )
+    return f"{group}={choice}: no folder and none of conf/{group}: {others}; {remedy}"
 
 
 def _in_one_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.errors import UserError
 from pipeline import __main__ as main
 
 
@@ -96,3 +97,24 @@ def test_help_and_configuration_work_from_any_folder(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "words: null" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_proposals_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for the model; a name of conf/proposals comes before a folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("made", "exhaustive"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "boxes.json").touch()
+    assert main.with_folders(["model=made", "out=made", "proposals=made"]) == [
+        *("model=folder", 'model.folder="made"', "out=made"),
+        *("proposals=folder", 'proposals.folder="made"'),
+    ]
+    for name in ("exhaustive", "exhaustive,sliding_windows", "folder"):
+        assert main.with_folders([f"proposals={name}"]) == [f"proposals={name}"]
+    messages = {
+        "no": "^proposals=no: no folder and none of conf/proposals: edge_boxes.*stage=propose$",
+        "boxes.json": "a file; give proposals=file proposals.path=boxes.json$",
+    }
+    for value, message in messages.items():
+        with pytest.raises(UserError, match=message):
+            main.with_folders([f"proposals={value}"])

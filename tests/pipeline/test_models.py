@@ -18,7 +18,7 @@ from data_prep.errors import UserError
 from data_prep.vocabulary import Vocabulary
 from grounding.classifier import TagClassifier
 from grounding.heads import tag_net
-from pipeline.__main__ import _quoted, with_model_folders
+from pipeline.__main__ import _quoted, with_folders
 from pipeline.models import classifier
 
 COFFEE = Path(skimage.__path__[0]) / "data" / "coffee.png"
@@ -57,7 +57,7 @@ def test_attend_with_a_folder_from_the_command_line(trained: Path, tmp_path: Pat
 
 
 def test_the_folder_above_and_names(trained: Path) -> None:
-    overrides = with_model_folders([f"model={trained}"])
+    overrides = with_folders([f"model={trained}"])
     assert overrides[0] == "model=folder"
     assert load(*overrides).vocabulary == Vocabulary.from_tags(TAGS)
     assert load("model=efficientnet_lite0").name == "bundled:efficientnet_lite0"
@@ -68,19 +68,19 @@ def test_what_is_no_folder_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "efficientnet_lite0").mkdir()
     arguments = ["stage=attend", "model=efficientnet_lite0", "model.name=x", "image=a,b", "--help"]
-    assert with_model_folders(arguments) == arguments
+    assert with_folders(arguments) == arguments
     arguments = ["model=folder", "model.folder=x"]
-    assert with_model_folders(arguments) == arguments
-    assert with_model_folders(["model=./efficientnet_lite0"])[1].endswith('"./efficientnet_lite0"')
-    assert with_model_folders(["model='runs/${run}/model'"])[1].endswith('="runs/${run}/model"')
+    assert with_folders(arguments) == arguments
+    assert with_folders(["model=./efficientnet_lite0"])[1].endswith('"./efficientnet_lite0"')
+    assert with_folders(["model='runs/${run}/model'"])[1].endswith('="runs/${run}/model"')
 
 
 def test_several_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b", "c,d"):
         (tmp_path / name).mkdir()
-    assert with_model_folders(["model=a,b"]) == ["model=folder", 'model.folder="a","b"']
-    assert with_model_folders(["model=c,d"]) == ["model=folder", 'model.folder="c,d"']
+    assert with_folders(["model=a,b"]) == ["model=folder", 'model.folder="a","b"']
+    assert with_folders(["model=c,d"]) == ["model=folder", 'model.folder="c,d"']
 
 
 @given(st.text(st.characters(blacklist_categories=["Cc", "Cs"]), min_size=1))
@@ -103,9 +103,9 @@ def test_unusable_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     }
     for value, message in messages.items():
         with pytest.raises(UserError, match=message) as caught:
-            with_model_folders([f"model={value}"])
+            with_folders([f"model={value}"])
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="empty: classifier.json is missing"):
-        load(*with_model_folders(["model=empty"]))
+        load(*with_folders(["model=empty"]))
     with pytest.raises(UserError, match="model.folder is missing; give model=DIR"):
         load("model=folder")

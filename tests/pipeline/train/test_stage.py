@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 from data_prep.vocabulary import Vocabulary
 from grounding.classifier import TagClassifier
 from pipeline import attend
-from pipeline.__main__ import with_model_folders
+from pipeline.__main__ import with_folders
 from tests.pipeline.train.made import (
     SMALL,
     SQUEEZENET,
@@ -132,7 +132,7 @@ def test_attention_of_the_trained_model(
 ) -> None:
     out, _ = finished
     samples_of(shards, "val")[0][0].save(tmp_path / "photo.png")
-    arguments = with_model_folders([f"model={out / 'model'}"])
+    arguments = with_folders([f"model={out / 'model'}"])
     words = ["image=" + str(tmp_path / "photo.png"), "words=[striped,red]", "short_side=96"]
     with initialize_config_module("conf", version_base="1.3"):
         where = [f"out={tmp_path / 'attend'}", "device=cpu"]
