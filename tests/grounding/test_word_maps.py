@@ -1,0 +1,153 @@
+"""Maps over scales, mirror images and layers, against the means taken by hand."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from data_prep.errors import UserError
+from data_prep.vocabulary import Vocabulary
+from grounding.baseline_maps import baseline_maps
+from grounding.classifier import TagClassifier
+from grounding.preprocessing import Preprocessing
+from grounding.word_maps import MapSettings, word_maps
+
+CLASSES = 4
+
+
+@pytest.fixture(scope="module")
+def classifier() -> TagClassifier:
+    """Strides as of a real net, so that two layers have grids of 14 and 7 at 224 pixels."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 8, stride=8), nn.ReLU(), nn.Conv2d(8, 8, 2, stride=2), nn.ReLU(),
+        nn.Conv2d(8, 8, 2, stride=2), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, CLASSES),
+    )  # fmt: skip
+    net[-1].weight.data += 0.2  # no word without attention
+    vocabulary = Vocabulary.from_tags([f"tag{n}" for n in range(CLASSES)])
+    preprocessing = Preprocessing((0.5,) * 3, (0.5,) * 3, "bilinear")
+    return TagClassifier(net.eval(), vocabulary, preprocessing, "net")
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((180, 120))
+
+
+@pytest.fixture
+def priors() -> Tensor:
+    table = torch.zeros(2, CLASSES)
+    table[0, 1], table[1, 2:] = 1, 0.5
+    return table
+
+
+def plain(
+    classifier: TagClassifier, photo: Image.Image, priors: Tensor, side: int, layer: int | str
+) -> Tensor:
+    """The engine's own map, scaled to sum 1."""
+    pixels = classifier.preprocess(photo, side)[None]
+    target = (layer, None) if isinstance(layer, str) else (None, layer)
+    with torch.no_grad():
+        maps = classifier.state(pixels, *target).cmwp(priors)[0]
+    return maps / maps.sum((1, 2), keepdim=True)
+
+
+def finer(maps: Tensor, factor: int) -> Tensor:
+    """Bilinear at a whole factor, cell centres where they are, by hand."""
+    _, height, width = maps.shape
+
+    def places(size: int) -> tuple[list[int], list[int], Tensor]:
+        at = [min(max((i + 0.5) / factor - 0.5, 0), size - 1) for i in range(factor * size)]
+        low = [int(place) for place in at]
+        high = [min(place + 1, size - 1) for place in low]
+        return low, high, torch.tensor([a - b for a, b in zip(at, low, strict=True)])
+
+    top, bottom, down = places(height)
+    left, right, across = places(width)
+    rows = maps[:, top] * (1 - down[:, None]) + maps[:, bottom] * down[:, None]
+    return rows[:, :, left] * (1 - across) + rows[:, :, right] * across
+
+
+def mean_of(*maps: Tensor) -> Tensor:
+    shares = [each / each.sum((1, 2), keepdim=True) for each in maps]
+    return torch.stack(shares).mean(0)
+
+
+def test_one_scale_and_layer_is_the_engines_map(
+    classifier: TagClassifier, photo: Image.Image, priors: Tensor
+) -> None:
+    found = word_maps(classifier, photo, priors, MapSettings(short_sides=(128,)))
+    assert found.shape == (2, 8, 12)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, plain(classifier, photo, priors, 128, 14))
+
+
+def test_scales_and_layers_are_averaged_on_the_finest_grid(
+    classifier: TagClassifier, photo: Image.Image, priors: Tensor
+) -> None:
+    settings = MapSettings(layers=(14, "5"), short_sides=(64, 128))
+    found = word_maps(classifier, photo, priors, settings)
+    grids = {
+        (side, layer): plain(classifier, photo, priors, side, layer)
+        for side in (64, 128)
+        for layer in (14, "5")
+    }
+    sizes = {key: tuple(maps.shape[1:]) for key, maps in grids.items()}
+    assert sizes == {(64, 14): (4, 6), (64, "5"): (2, 3), (128, 14): (8, 12), (128, "5"): (4, 6)}
+    expected = mean_of(*(finer(maps, 8 // maps.shape[1]) for maps in grids.values()))
+    torch.testing.assert_close(found, expected)
+
+
+def test_flips_are_flipped_back(
+    classifier: TagClassifier, photo: Image.Image, priors: Tensor
+) -> None:
+    settings = MapSettings(short_sides=(128,), flip=True)
+    mirrored = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    once = plain(classifier, photo, priors, 128, 14)
+    other = plain(classifier, mirrored, priors, 128, 14).flip(-1)
+    assert not torch.allclose(once, other)
+    found = word_maps(classifier, photo, priors, settings)
+    torch.testing.assert_close(found, (once + other) / 2)
+    torch.testing.assert_close(word_maps(classifier, mirrored, priors, settings), found.flip(-1))
+
+
+@pytest.mark.parametrize("method", ["cmwp", "mwp", "cam", "grad_cam", "gradient"])
+def test_every_map_sums_to_one_or_is_zero(
+    classifier: TagClassifier, photo: Image.Image, priors: Tensor, method: str
+) -> None:
+    settings = MapSettings(method, (14, 7), (64, 96), flip=True)
+    found = word_maps(classifier, photo, torch.cat([priors, torch.zeros(1, CLASSES)]), settings)
+    assert (found >= 0).all()
+    torch.testing.assert_close(found.sum((1, 2)), torch.tensor([1.0, 1.0, 0.0]))
+
+
+def test_other_methods_have_their_own_layer(
+    classifier: TagClassifier, photo: Image.Image, priors: Tensor
+) -> None:
+    pixels = classifier.preprocess(photo, 128)[None]
+    cam = baseline_maps(classifier, "cam", pixels, priors)
+    found = word_maps(classifier, photo, priors, MapSettings("cam", (14,), (128,)))
+    torch.testing.assert_close(found, cam / cam.sum((1, 2), keepdim=True))
+
+
+@pytest.mark.parametrize(
+    ("key", "make"),
+    [
+        ("method", lambda: MapSettings(method="lime")),
+        ("layers", lambda: MapSettings(layers=())),
+        ("layers", lambda: MapSettings(layers=(0,))),
+        ("layers", lambda: MapSettings(layers=(True,))),
+        ("short_sides", lambda: MapSettings(short_sides=())),
+        ("short_sides", lambda: MapSettings(short_sides=(100_000,))),
+        ("flip", lambda: MapSettings(flip=1)),  # type: ignore[arg-type]
+    ],
+)
+def test_unusable_settings_are_told(key: str, make: Callable[[], MapSettings]) -> None:
+    with pytest.raises(UserError, match=rf"^maps\.{key}=.*: give ") as caught:
+        make()
+    assert "\n" not in str(caught.value)
