@@ -78,7 +78,7 @@ class PhraseResolver:
     Raises
     ------
     UserError
-        Tagger or back-off is unknown, or WordNet is not there.
+        A value is unusable, or WordNet is not there.
     """
 
     def __init__(
@@ -93,6 +93,8 @@ class PhraseResolver:
             raise UserError(f"words.tagger={tagger}: give one of {', '.join(TAGGERS)}")
         if backoff not in ("none", "wordnet"):
             raise UserError(f"words.backoff={backoff}: give none or wordnet")
+        if not isinstance(pronouns, bool):
+            raise UserError(f"words.pronouns={pronouns}: give true or false")
         self.vocabulary = vocabulary
         self.pronouns = pronouns
         self._wordnet = WordNet.open(wordnet) if backoff == "wordnet" else None

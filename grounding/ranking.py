@@ -59,7 +59,11 @@ class RankSettings:
             raise UserError(f"rank.nms={self.nms}: give a number from 0 to 1, or null")
         prior = self.size_prior
         if prior is not None and not (
-            len(prior) == 2 and all(map(_is_number, prior)) and 0 < prior[0] <= 1 and prior[1] > 0
+            isinstance(prior, tuple)
+            and len(prior) == 2
+            and all(map(_is_number, prior))
+            and 0 < prior[0] <= 1
+            and prior[1] > 0
         ):
             raise UserError(
                 f"rank.size_prior={prior}: give a share of the photo and a spread, as in [0.3,1], "

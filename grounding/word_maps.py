@@ -51,16 +51,18 @@ class MapSettings:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise UserError(f"maps.method={self.method}: give one of {', '.join(METHODS)}")
-        if not self.layers or not all(
+        if not _is_list(self.layers) or not all(
             isinstance(each, str) or (_is_whole(each) and each >= 1) for each in self.layers
         ):
-            raise UserError(f"maps.layers={list(self.layers)}: give grids or layers, as in [7,14]")
-        if not self.short_sides or not all(
+            raise UserError(
+                f"maps.layers={_shown(self.layers)}: give grids or layers, as in [7,14]"
+            )
+        if not _is_list(self.short_sides) or not all(
             _is_whole(side) and 1 <= side <= LARGEST_SIDE for side in self.short_sides
         ):
             raise UserError(
-                f"maps.short_sides={list(self.short_sides)}: give whole numbers of pixels from 1 "
-                f"to {LARGEST_SIDE}"
+                f"maps.short_sides={_shown(self.short_sides)}: give whole numbers of pixels from 1 "
+                f"to {LARGEST_SIDE}, as in [384]"
             )
         if not isinstance(self.flip, bool):
             raise UserError(f"maps.flip={self.flip}: give true or false")
@@ -129,6 +131,14 @@ def _shares(maps: Tensor) -> Tensor:
     """Scale each map to sum 1; zeros stay."""
     totals = maps.sum((1, 2), keepdim=True)
     return torch.where(totals > 0, maps / totals, 0)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) > 0
+
+
+def _shown(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_whole(value: object) -> bool:

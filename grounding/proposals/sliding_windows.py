@@ -37,9 +37,11 @@ class SlidingWindows:
 
     def __post_init__(self) -> None:
         for key, most in (("scales", 1.0), ("aspect_ratios", 100.0)):
-            if not getattr(self, key):
-                raise UserError(f"proposals.{key}=[]: give one number or more")
-            for value in getattr(self, key):
+            values = getattr(self, key)
+            if not isinstance(values, tuple) or not values:
+                shown = values or []
+                raise UserError(f"proposals.{key}={shown}: give one number or more, as in [0.5,1]")
+            for value in values:
                 check_number(f"proposals.{key}", value, 0.0001 if most == 1 else 0.01, most)
         check_number("proposals.stride", self.stride, 0.01, 1)
 
