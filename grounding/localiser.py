@@ -147,6 +147,17 @@ class Localiser:
         maps = self.phrase_maps(image, phrases)
         return answers(maps, image.size, boxes, self.rank)
 
+    def try_out(self) -> None:
+        """Make a map of a grey picture.
+
+        Raises
+        ------
+        UserError
+            The classifier's net cannot be treated so, or a package is missing.
+        """
+        word = torch.eye(1, len(self.classifier.vocabulary), device=self.classifier.device)
+        word_maps(self.classifier, Image.new("RGB", (64, 64), "grey"), word, self.maps)
+
     def _words(self, phrase: PhraseWords) -> list[tuple[WordMatch, ...]]:
         """Say what is asked for a phrase: a map for each of these groups of words."""
         if phrase.out_of_vocabulary:
