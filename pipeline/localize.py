@@ -8,10 +8,12 @@ method itself is in `grounding.localiser`.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
@@ -25,7 +27,7 @@ from grounding.processes import Processes, processes
 from grounding.proposals.boxes import check_number
 from grounding.proposals.generators import make_generator
 from grounding.ranking import RankSettings
-from grounding.word_maps import METHODS, MapSettings, engine_target
+from grounding.word_maps import METHODS, MapSettings
 from pipeline.localize_output import (
     PARTS,
     REJECTS,
@@ -40,12 +42,11 @@ from pipeline.models import classifier
 from pipeline.phrase_data import SIZE_MISMATCH, fit_to_photo, read_phrases
 from pipeline.proposal_folder import BOXES, ProposalFolder, make_proposals
 from pipeline.proposal_folder import WRITES as PROPOSAL_FILES
-from pipeline.propose import progress, proposal_settings
+from pipeline.propose import ids_of, progress, proposal_settings
 from pipeline.stage import cores, device, disk_full, is_finished, start, strings
 
 PROPOSALS = "proposals"
 FOLDERS = (PARTS, f"{PROPOSALS}/{BOXES}")  # hold nothing but our files
-PROBLEMS, SECONDS = b"problems", b"seconds"  # in the metadata of a part
 WRITES = (
     *(TABLE, REPORT, REJECTS, f"{PARTS}/*.parquet"),
     *(f"{PROPOSALS}/{pattern}" for pattern in PROPOSAL_FILES),
@@ -94,16 +95,18 @@ def _localiser(config: DictConfig, here: Processes) -> PhotoLocaliser:
         PhraseSettings(**_keys(config, "phrase")),
         RankSettings(**_keys(config, "rank")),
     )
-    for layer in localiser.maps.layers:  # a net or a layer it cannot treat is told at once
-        tagger.engine(**engine_target(layer))
-    return PhotoLocaliser(resolver, localiser, map_baselines(strings(config.baselines), localiser))
+    baselines = map_baselines(strings(config.baselines), localiser)
+    for each in (localiser, *baselines.values()):  # what cannot be treated is told at once
+        each.try_out()
+    return PhotoLocaliser(resolver, localiser, baselines)
 
 
 def _keys(config: DictConfig, group: str) -> dict[str, Any]:
     """Give the keys of a group as plain values, lists as tuples."""
+    if not isinstance(config[group], DictConfig):
+        raise UserError(f"{group}={config[group]}: give its keys; --cfg job shows them")
     keys = OmegaConf.to_container(config[group], resolve=True)
-    if not isinstance(keys, dict):
-        raise UserError(f"{group}={keys}: give its keys; --cfg job shows them")
+    assert isinstance(keys, dict)
     return {
         str(key): tuple(value) if isinstance(value, list) else value for key, value in keys.items()
     }
@@ -115,7 +118,9 @@ def _proposal_folder(config: DictConfig) -> ProposalFolder | None:
     if settings["kind"] == "exhaustive":
         return None
     if settings["kind"] == "folder":
-        folder = ProposalFolder(Path(settings["folder"]))
+        if not isinstance(path := settings.get("folder"), str):
+            raise UserError(f"proposals.folder={path}: give a folder of stage=propose")
+        folder = ProposalFolder(Path(path))
         folder.settings()
         return folder
     make_generator(settings)
@@ -123,14 +128,15 @@ def _proposal_folder(config: DictConfig) -> ProposalFolder | None:
 
 
 def _inputs(config: DictConfig) -> list[Path]:
-    places = [config.dataset.get("root"), config.dataset.get("file"), config.dataset.images]
-    places += [config.model.get("folder"), config.proposals.get("folder")]
+    places = [config.dataset.get(key) for key in ("root", "file", "images")]
+    places += [config.model.get("folder")]
+    places += [config.proposals.get(key) for key in ("folder", "path", "model_file")]
     return [Path(place) for place in places if place is not None]
 
 
 def _make_proposals(config: DictConfig, data: PhraseData, folder: Path) -> None:
     """Make the proposals of all photos; those of unusable photos are told later."""
-    photos = {photo.id: photo.path for photo in data.photos if photo.phrases}
+    photos = ids_of([photo.path for photo in data.photos if photo.phrases])
     make_proposals(
         photos,
         proposal_settings(config),
@@ -152,6 +158,8 @@ def _localise(
     parts = Path(config.out, PARTS)
     parts.mkdir(exist_ok=True)
     photos = [photo for photo in data.photos if photo.phrases]
+    ids = {path: image_id for image_id, path in ids_of([one.path for one in photos]).items()}
+    proposals = partial(_proposals, folder, ids)
     firsts = range(here.rank * config.chunk, len(photos), here.world * config.chunk)
     console = Console(stderr=True)
     for first in track(
@@ -163,7 +171,7 @@ def _localise(
     ):
         part = parts / f"{first:06d}.parquet"
         if not part.is_file():
-            _write_part(part, photos[first : first + config.chunk], config, localiser, folder)
+            _write_part(part, photos[first : first + config.chunk], config, localiser, proposals)
 
 
 def _write_part(
@@ -171,7 +179,7 @@ def _write_part(
     photos: Sequence[PhrasePhoto],
     config: DictConfig,
     localiser: PhotoLocaliser,
-    folder: ProposalFolder | None,
+    proposals: Callable[[PhrasePhoto], np.ndarray | None],
 ) -> None:
     rows: list[dict[str, Any]] = []
     problems: list[Problem] = []
@@ -179,15 +187,24 @@ def _write_part(
     for photo in photos:
         try:
             image = open_image(photo.path, config.max_pixels)
-            fitted, problem = fit_to_photo(photo, image, config.size_mismatch)
-            boxes = None if folder is None else folder.proposals(photo.id, image.size).boxes
-            rows += localiser.rows(fitted, image, boxes)
+            fitted, found = fit_to_photo(photo, image, config.size_mismatch)
+            rows += localiser.rows(fitted, image, proposals(fitted))
         except UserError as error:
             reason = str(error).removeprefix(f"{photo.path}: ")
-            problem = Problem(str(photo.path), getattr(error, "code", "unusable"), reason)
-        if problem is not None:
-            problems.append(problem)
+            found = [Problem(str(photo.path), getattr(error, "code", "unusable"), reason)]
+        problems += found
     write_part(part, rows, problems, time.perf_counter() - began)
+
+
+def _proposals(
+    folder: ProposalFolder | None, ids: Mapping[Path, str], photo: PhrasePhoto
+) -> np.ndarray | None:
+    """Boxes (N, 4) of a photo, which the folder knows as stage=propose does; see `ids_of`."""
+    if folder is None:
+        return None
+    assert photo.width is not None
+    assert photo.height is not None
+    return folder.proposals(ids[photo.path], (photo.width, photo.height)).boxes
 
 
 def _check(config: DictConfig) -> None:
@@ -199,7 +216,8 @@ def _check(config: DictConfig) -> None:
         if key != "threads" or config.threads is not None:
             check_number(key, config[key], 1, whole=True)
     check_number("seed", config.seed, 0, whole=True)
+    method = _keys(config, "maps")["method"]
     for name in strings(config.baselines):
-        if name not in METHODS or name == config.maps.method:
-            others = ", ".join(each for each in METHODS if each != config.maps.method)
+        if name not in METHODS or name == method:
+            others = ", ".join(each for each in METHODS if each != method)
             raise UserError(f"baselines={name}: give some of {others}")

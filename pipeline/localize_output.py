@@ -60,6 +60,7 @@ def write_results(config: DictConfig, data: PhraseData) -> None:
     table = pa.concat_tables(part.replace_schema_metadata(None) for part in parts)
     _write_problems(out / REJECTS, problems)
     if not len(table):
+        shutil.rmtree(out / PARTS)  # or the same command would not look again
         raise UserError(
             f"dataset.images={config.dataset.images}: none of {len(data.photos):,} photos can be "
             f"used{first_of(problems)}"
@@ -87,8 +88,8 @@ def write_results(config: DictConfig, data: PhraseData) -> None:
         partial(open_image, max_pixels=config.max_pixels),
         config.seed,
     )
-    shutil.rmtree(out / PARTS)
     finish(out, metrics)
+    shutil.rmtree(out / PARTS)  # not before the mark of completion: a kill would lose all
     _tell(metrics, problems, out)
 
 

@@ -11,10 +11,15 @@ from PIL import Image
 from data_prep.entities import read_entities
 from data_prep.errors import UserError
 from data_prep.phrase_lines import read_phrase_lines
-from data_prep.phrases import PhraseData, PhrasePhoto, Problem
+from data_prep.phrases import PhraseData, PhrasePhoto, Problem, fit_box
 from data_prep.refcoco import read_refcoco
 
 SIZE_MISMATCH = ("scale", "warn", "refuse")
+KEYS = {
+    "entities": {"root", "images", "split", "captions"},
+    "jsonl": {"file", "images"},
+    "refcoco": {"file", "images", "split"},
+}
 
 
 def read_phrases(config: DictConfig) -> PhraseData:
@@ -37,13 +42,13 @@ def read_phrases(config: DictConfig) -> PhraseData:
 def _read(config: DictConfig) -> PhraseData:
     keys = {str(key): _value(config.dataset, str(key)) for key in config.dataset}
     kind = keys.pop("kind", None)
+    if KEYS.get(str(kind)) != keys.keys():
+        raise UserError(f"dataset.kind={kind}: give dataset=entities, jsonl or refcoco instead")
     if kind == "entities":
         return read_entities(keys["root"], keys["images"], keys["split"], captions=keys["captions"])
     if kind == "jsonl":
         return read_phrase_lines(keys["file"], keys["images"])
-    if kind == "refcoco":
-        return read_refcoco(keys["file"], keys["images"], keys["split"])
-    raise UserError(f"dataset.kind={kind}: give dataset=entities, jsonl or refcoco")
+    return read_refcoco(keys["file"], keys["images"], keys["split"])
 
 
 def _value(keys: DictConfig, key: str) -> Any:
@@ -59,8 +64,11 @@ def _value(keys: DictConfig, key: str) -> Any:
 
 def fit_to_photo(
     photo: PhrasePhoto, image: Image.Image, how: str
-) -> tuple[PhrasePhoto, Problem | None]:
+) -> tuple[PhrasePhoto, list[Problem]]:
     """Bring the boxes of a photo that has another size than its annotation to the photo's size.
+
+    Without an annotated size, the boxes are clipped to the photo; a phrase of which none is left
+    is left out.
 
     Parameters
     ----------
@@ -74,7 +82,7 @@ def fit_to_photo(
     -------
     PhrasePhoto
         With the picture's size.
-    Problem or None
+    list of Problem
         What was found.
 
     Raises
@@ -82,9 +90,11 @@ def fit_to_photo(
     UserError
         The size differs, and `how` is "refuse".
     """
-    annotated, size = (photo.width, photo.height), image.size
-    if annotated == size or photo.width is None or photo.height is None:
-        return replace(photo, width=size[0], height=size[1]), None
+    size = image.size
+    if photo.width is None or photo.height is None:
+        return _clipped(replace(photo, width=size[0], height=size[1]))
+    if (photo.width, photo.height) == size:
+        return photo, []
     reason = (
         f"{size[0]}×{size[1]} pixels, but annotated as {photo.width}×{photo.height}; "
         "get the photo in its original size"
@@ -93,12 +103,23 @@ def fit_to_photo(
         raise UserError(f"{photo.path}: {reason}, or give size_mismatch=scale")
     code = "boxes scaled" if how == "scale" else "other size"
     problem = Problem(str(photo.path), code, reason)
+    x, y = size[0] / photo.width, size[1] / photo.height
     photo = replace(photo, width=size[0], height=size[1])
     if how == "warn":
-        return photo, problem
-    x, y = size[0] / annotated[0], size[1] / annotated[1]  # type: ignore[operator]
+        return photo, [problem]
     phrases = tuple(
         replace(p, boxes=tuple((x * x1, y * y1, x * x2, y * y2) for x1, y1, x2, y2 in p.boxes))
         for p in photo.phrases
     )
-    return replace(photo, phrases=phrases), problem
+    return replace(photo, phrases=phrases), [problem]
+
+
+def _clipped(photo: PhrasePhoto) -> tuple[PhrasePhoto, list[Problem]]:
+    problems: list[Problem] = []
+    phrases = []
+    for p in photo.phrases:
+        where = f"{photo.path}: phrase {p.id}"
+        fitted = [fit_box(box, photo.width, photo.height, where, problems) for box in p.boxes]
+        if boxes := tuple(box for box in fitted if box is not None):
+            phrases.append(replace(p, boxes=boxes))
+    return replace(photo, phrases=tuple(phrases)), problems

@@ -78,7 +78,8 @@ class ProposalFolder:
             raise UserError(
                 f"{self.path}: no readable {SETTINGS} there; give a folder of stage=propose"
             ) from None
-        assert isinstance(found, dict)
+        if not isinstance(found, dict):
+            raise UserError(f"{self.path / SETTINGS}: holds no settings; make the folder anew")
         return found
 
     def file(self, image_id: str) -> Path:
@@ -97,7 +98,7 @@ class ProposalFolder:
 
         Raises
         ------
-        UserError
+        NoProposals
             There are none, they are damaged, or the photo has another size.
         """
         file = self.file(image_id)
@@ -108,16 +109,19 @@ class ProposalFolder:
                 )
                 made_for, written = (int(found["width"]), int(found["height"])), found["image_id"]
         except FileNotFoundError:
-            raise UserError(
-                f"{file}: no such file; make proposals of {image_id} by stage=propose"
+            raise NoProposals(
+                f"{file}: no such file; make proposals of {image_id} by stage=propose", "no boxes"
             ) from None
         except Exception as error:  # a damaged file can make the reader raise anything
-            raise UserError(f"{file}: cannot be read ({error}); make it anew") from error
+            reason = f"{file}: cannot be read ({error}); make it anew"
+            raise NoProposals(reason, "damaged boxes") from error
         if str(written) != image_id:
-            raise UserError(f"{file}: holds boxes of {written}, not of {image_id}; rename one")
+            reason = f"{file}: holds boxes of {written}, not of {image_id}; rename one"
+            raise NoProposals(reason, "other boxes")
         if size is not None and size != made_for:
             was, now = (f"{width}×{height}" for width, height in (made_for, size))
-            raise UserError(f"{file}: made for a photo of {was} pixels, not of {now}; make it anew")
+            reason = f"{file}: made for a photo of {was} pixels, not of {now}; make it anew"
+            raise NoProposals(reason, "other boxes")
         return proposals
 
     def write(self, image_id: str, proposals: Proposals, size: tuple[int, int]) -> None:

@@ -46,7 +46,7 @@ def run(config: DictConfig) -> None:
     began = time.perf_counter()
     settings = proposal_settings(config)
     make_generator(settings)  # or an earlier run would be removed for nothing
-    photos = _ids(list_images(strings(config.images)))
+    photos = ids_of(list_images(strings(config.images)))
 
     out = start(config, photos.values(), (*WRITES, SHEET, REJECTS), folders=(BOXES,), resume=())
     with disk_full(out, "free some and run again: finished photos are kept"):
@@ -113,7 +113,8 @@ def measured(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
     }
 
 
-def _ids(paths: Sequence[Path]) -> dict[str, Path]:
+def ids_of(paths: Sequence[Path]) -> dict[str, Path]:
+    """Give photos by their ids: the stem of the file name, or the path where several share it."""
     stems = Counter(path.stem for path in paths)
     return {path.stem if stems[path.stem] == 1 else str(path): path for path in paths}
 
