@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,27 @@ class Features:
         std = np.sqrt(np.maximum(square - mean**2, 0))
         std = np.maximum(std, std.mean() / 100) if std.any() else np.ones_like(std)
         return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+    def chunks(self, tags: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give features (n, F) float32 and targets (n, V) int8 of all samples, piece by piece."""
+        for start in range(0, len(self.rows), ROWS):
+            chosen = np.arange(start, min(start + ROWS, len(self.rows)))
+            yield torch.from_numpy(self.values[self.rows[chosen]]), self.targets(chosen, tags)
+
+    def targets(self, chosen: np.ndarray, tags: int) -> Tensor:
+        """Targets (n, V) int8 of the samples at these places in `rows`; see `Batch`."""
+        targets = np.zeros((len(chosen), tags), np.int8)
+        begins, ends = self._spans
+        for target, begin, end in zip(targets, begins[chosen], ends[chosen], strict=True):
+            _, codes, values = self.pairs[begin:end].T
+            target[codes] = values
+        return torch.from_numpy(targets)
+
+    @cached_property
+    def _spans(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the pairs of each of `rows` begin and end."""
+        of_pairs = self.pairs[:, 0]
+        return np.searchsorted(of_pairs, self.rows), np.searchsorted(of_pairs, self.rows, "right")
 
 
 def compute_features(
@@ -168,9 +190,6 @@ class FeatureSource:
     ) -> None:
         self._features, self._tags, self._batch = features, tags, batch
         self._seed, self._processes = seed, processes
-        rows = features.pairs[:, 0]
-        self._begins = np.searchsorted(rows, features.rows)
-        self._ends = np.searchsorted(rows, features.rows, side="right")
 
     @property
     def steps(self) -> int:
@@ -190,38 +209,5 @@ class FeatureSource:
             own = chosen[self._processes.rank :: self._processes.world]
             values = torch.from_numpy(self._features.values[self._features.rows[own]])
             inputs = values.to(self._processes.device)
-            yield Batch([inputs], self._targets(own), torch.from_numpy(own), len(chosen))
-
-    def _targets(self, chosen: np.ndarray) -> Tensor:
-        targets = np.zeros((len(chosen), self._tags), np.int8)
-        for target, begin, end in zip(
-            targets, self._begins[chosen], self._ends[chosen], strict=True
-        ):
-            _, codes, values = self._features.pairs[begin:end].T
-            target[codes] = values
-        return torch.from_numpy(targets).to(self._processes.device)
-
-
-class StandardisedHead(nn.Module):
-    """A linear head on features brought to mean 0 and standard deviation 1.
-
-    Features of a pooled ReLU layer differ in scale by orders of magnitude; on the standardised
-    ones one learning rate fits all. The result is a plain linear layer: see `folded`.
-    """
-
-    def __init__(self, head: nn.Linear, mean: Tensor, std: Tensor) -> None:
-        super().__init__()
-        self.head = head
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.head((features - self.mean) / self.std)
-
-    def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight (V, F) and bias (V,) of the same head on the features as they are."""
-        weight = self.head.weight.detach().double() / self.std.double()
-        bias = self.head.bias.detach().double() - weight @ self.mean.double()
-        return weight.float(), bias.float()
+            targets = self._features.targets(own, self._tags).to(self._processes.device)
+            yield Batch([inputs], targets, torch.from_numpy(own), len(chosen))

@@ -29,11 +29,12 @@ from grounding.processes import processes
 from grounding.training.batch import CountedSource, Source
 from grounding.training.checkpoint import Progress
 from grounding.training.evaluation import Evaluation
+from grounding.training.feature_heads import CalibratedHead, StandardisedHead, ridge_weight
 from grounding.training.loop import train
 from grounding.training.settings import TrainSettings
 from grounding.training.setup import make_run, prepare
 from grounding.views import View
-from pipeline.features import FeatureSource, StandardisedHead
+from pipeline.features import FeatureSource
 from pipeline.models import check_names
 from pipeline.rejects import write_rejects
 from pipeline.reporting import TrainReporter
@@ -146,8 +147,12 @@ def _on_features(
         write_rejects(folder.parent / REJECTS, data.rejects)
         raise UserError(f"{data.folder}: no photo could be read; make the shards anew")
     tags, batch, seed = len(data.tags), data.settings.batch, data.settings.seed
+    learner = StandardisedHead(head.cpu(), *train_photos.mean_and_std())
+    if (strength := data.settings.ridge) is not None:
+        weight = here.on_first(lambda: ridge_weight(train_photos.chunks(tags), strength))
+        learner = CalibratedHead(head, learner.mean, learner.std, weight)
     return (
-        StandardisedHead(head, *train_photos.mean_and_std()).to(here.device),
+        learner.to(here.device),
         FeatureSource(train_photos, tags, batch, seed, here),
         FeatureSource(val_photos, tags, batch, None, here),
     )
@@ -189,6 +194,11 @@ def _new_classifier(config: DictConfig, data: TrainData) -> TagClassifier:
 
 
 def _check_view(view: View, settings: TrainSettings) -> None:
+    if settings.ridge is not None and view.varies:
+        raise UserError(
+            f"train.ridge={settings.ridge}: is for features that are computed once; give "
+            "train.view=whole train.layers=head train.flip=false, as experiment=ridge does"
+        )
     if view.kind == "whole" and (settings.layers == "all" or view.flip):
         raise UserError(
             "train.view=whole: is for train.layers=head with train.flip=false, whose features are "

@@ -18,18 +18,30 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 LEAST: dict[str, float] = {  # of numbers; those of OPEN must be above it
     **{"epochs": 1, "batch": 1, "accumulate": 1, "lr": 0, "head_lr_factor": 0, "momentum": 0},
-    **{"weight_decay": 0, "clip_norm": 0, "warmup_epochs": 0, "ema": 0, "plateau_epochs": 1},
+    **{
+        "ridge": 0,
+        "weight_decay": 0,
+        "clip_norm": 0,
+        "warmup_epochs": 0,
+        "ema": 0,
+        "plateau_epochs": 1,
+    },
     **{"plateau_improvement": 0, "positive_weight_power": 0, "positive_weight_cap": 0},
     **{"focal_gamma": 0, "asymmetric_gamma": 0, "asymmetric_clip": 0, "seed": 0},
     **{"evaluate_epochs": 1, "checkpoint_minutes": 0},
 }
 BELOW: dict[str, float] = {
     **{"momentum": 1, "ema": 1, "asymmetric_clip": 1, "seed": 2**64},
-    **{"lr": 10**6, "head_lr_factor": 10**6, "weight_decay": 10**6},  # float32 has to hold them
+    **{
+        "lr": 10**6,
+        "head_lr_factor": 10**6,
+        "weight_decay": 10**6,
+        "ridge": 10**6,
+    },  # float32 has to hold them
 }
-OPEN = ("lr", "clip_norm", "head_lr_factor", "positive_weight_cap")
+OPEN = ("ridge", "lr", "clip_norm", "head_lr_factor", "positive_weight_cap")
 WHOLE = ("epochs", "batch", "accumulate", "plateau_epochs", "seed", "evaluate_epochs")
-OPTIONAL = ("clip_norm", "ema", "plateau_epochs", "positive_weight_power")
+OPTIONAL = ("ridge", "clip_norm", "ema", "plateau_epochs", "positive_weight_power")
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,9 @@ class TrainSettings:
     ----------
     layers : {"head", "all"}
         What is trained: the last linear layer only, the rest in eval mode, or the whole net.
+    ridge : float, optional
+        Take the head's directions from a ridge regression of this strength, see
+        `grounding.training.feature_heads.ridge_weight`, and learn each tag's scale and bias only.
     epochs, batch : int
         Most epochs; photos of a step over all processes and accumulated pieces.
     accumulate : int
@@ -79,6 +94,7 @@ class TrainSettings:
     """
 
     layers: Literal["head", "all"] = "all"
+    ridge: float | None = None
     epochs: int = 30
     batch: int = 64
     accumulate: int = 1

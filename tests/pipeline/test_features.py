@@ -12,8 +12,9 @@ from torch import nn
 
 from grounding.processes import Processes
 from grounding.training.batch import Batch
+from grounding.training.feature_heads import StandardisedHead
 from pipeline import features as features_module
-from pipeline.features import Features, FeatureSource, StandardisedHead, compute_features
+from pipeline.features import Features, FeatureSource, compute_features
 
 TAGS = 6
 CPU = torch.device("cpu")

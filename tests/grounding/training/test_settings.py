@@ -13,7 +13,7 @@ from grounding.training.settings import TrainSettings
 
 NO_NUMBERS: list[Any] = ["a", "1", True, False, math.nan, math.inf, -math.inf, [1], {}]
 WHOLE = ["epochs", "batch", "accumulate", "plateau_epochs", "seed", "evaluate_epochs"]
-ABOVE_0 = ["lr", "head_lr_factor", "clip_norm", "positive_weight_cap"]
+ABOVE_0 = ["lr", "ridge", "head_lr_factor", "clip_norm", "positive_weight_cap"]
 FROM_0 = [
     *("weight_decay", "warmup_epochs", "plateau_improvement", "positive_weight_power"),
     *("focal_gamma", "asymmetric_gamma", "checkpoint_minutes"),
@@ -27,7 +27,7 @@ CHOICES = {
     "precision": ["fp32", "bf16"],
 }
 SWITCHES = ["channels_last", "compile"]
-MAY_BE_NONE = ["clip_norm", "ema", "plateau_epochs", "positive_weight_power"]
+MAY_BE_NONE = ["clip_norm", "ridge", "ema", "plateau_epochs", "positive_weight_power"]
 
 UNUSABLE: dict[str, list[Any]] = {
     **{key: [0, -1, 1.0, 2.5, *NO_NUMBERS] for key in WHOLE},
