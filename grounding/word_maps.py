@@ -26,8 +26,8 @@ class MapSettings:
 
     Attributes
     ----------
-    method : {"cmwp", "mwp", "cam", "grad_cam", "gradient"}
-        Contrastive MWP, MWP, or one of `grounding.baseline_maps`.
+    methods : tuple of {"cmwp", "mwp", "cam", "grad_cam", "gradient"}
+        Contrastive MWP, MWP, and those of `grounding.baseline_maps`.
     layers : tuple of int or str
         Target layers of the first two: a grid's side for a 224 × 224 input (7, 14, 28), or a
         module's path. The others have layers of their own.
@@ -43,14 +43,17 @@ class MapSettings:
         A value is unusable.
     """
 
-    method: str = "cmwp"
+    methods: tuple[str, ...] = ("cmwp",)
     layers: tuple[int | str, ...] = (14,)
     short_sides: tuple[int, ...] = (384,)
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise UserError(f"maps.method={self.method}: give one of {', '.join(METHODS)}")
+        if not _is_list(self.methods) or not set(self.methods) <= set(METHODS):
+            raise UserError(
+                f"maps.methods={_shown(self.methods)}: give some of {', '.join(METHODS)}, as in "
+                "[cmwp]"
+            )
         if not _is_list(self.layers) or not all(
             isinstance(each, str) or (_is_whole(each) and each >= 1) for each in self.layers
         ):
@@ -72,7 +75,7 @@ class MapSettings:
 def word_maps(
     classifier: TagClassifier, image: Image.Image, priors: Tensor, settings: MapSettings
 ) -> Tensor:
-    """Ask a classifier where it sees words, once for each scale, mirror image and layer.
+    """Ask a classifier where it sees words, by each method, scale, mirror image and layer.
 
     Parameters
     ----------
@@ -105,13 +108,15 @@ def word_maps(
 def _maps(
     classifier: TagClassifier, pixels: Tensor, priors: Tensor, settings: MapSettings
 ) -> list[Tensor]:
-    """Maps (K, h, w) of one picture, in each layer."""
-    if settings.method not in ENGINE:
-        return [baseline_maps(classifier, cast(BaselineMethod, settings.method), pixels, priors)]
+    """Maps (K, h, w) of one picture, by each method in each layer."""
     found = []
-    for layer in settings.layers:
-        state = classifier.state(pixels, **engine_target(layer))
-        found.append(getattr(state, settings.method)(priors)[0].float())
+    for method in settings.methods:
+        if method not in ENGINE:
+            found.append(baseline_maps(classifier, cast(BaselineMethod, method), pixels, priors))
+            continue
+        for layer in settings.layers:
+            state = classifier.state(pixels, **engine_target(layer))
+            found.append(getattr(state, method)(priors)[0].float())
     return found
 
 

@@ -119,4 +119,6 @@ def _point(answer: Answer) -> dict[str, int | None]:
 
 def map_baselines(names: Sequence[str], localiser: Localiser) -> dict[str, Localiser]:
     """Give for each method the localiser that differs from this one in its maps alone."""
-    return {name: replace(localiser, maps=replace(localiser.maps, method=name)) for name in names}
+    return {
+        name: replace(localiser, maps=replace(localiser.maps, methods=(name,))) for name in names
+    }

@@ -121,7 +121,7 @@ def test_flips_are_flipped_back(
 def test_every_map_sums_to_one_or_is_zero(
     classifier: TagClassifier, photo: Image.Image, priors: Tensor, method: str
 ) -> None:
-    settings = MapSettings(method, (14, 7), (64, 96), flip=True)
+    settings = MapSettings((method,), (14, 7), (64, 96), flip=True)
     found = word_maps(classifier, photo, torch.cat([priors, torch.zeros(1, CLASSES)]), settings)
     assert (found >= 0).all()
     torch.testing.assert_close(found.sum((1, 2)), torch.tensor([1.0, 1.0, 0.0]))
@@ -132,14 +132,14 @@ def test_other_methods_have_their_own_layer(
 ) -> None:
     pixels = classifier.preprocess(photo, 128)[None]
     cam = baseline_maps(classifier, "cam", pixels, priors)
-    found = word_maps(classifier, photo, priors, MapSettings("cam", (14,), (128,)))
+    found = word_maps(classifier, photo, priors, MapSettings(("cam",), (14,), (128,)))
     torch.testing.assert_close(found, cam / cam.sum((1, 2), keepdim=True))
 
 
 @pytest.mark.parametrize(
     ("key", "make"),
     [
-        ("method", lambda: MapSettings(method="lime")),
+        ("methods", lambda: MapSettings(methods=("lime",))),
         ("layers", lambda: MapSettings(layers=())),
         ("layers", lambda: MapSettings(layers=(0,))),
         ("layers", lambda: MapSettings(layers=(True,))),
