@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,20 +89,24 @@ def ridge_weight(chunks: Iterable[tuple[Tensor, Tensor]], strength: float) -> Te
     Tensor (V, F) float32
         Zero for a tag that no photo or every photo has.
     """
-    count, sums, squares, known, present, products = 0, 0.0, 0.0, 0.0, 0.0, 0.0
-    unknown = 0.0
+    count: int = 0
+    sums: Any = 0.0  # of features (F,), from here on tensors of float64
+    squares: Any = 0.0  # (F, F)
+    known: Any = 0.0  # photos of which a tag is known (V,)
+    present: Any = 0.0  # photos with a tag (V,)
+    having: Any = 0.0  # sum of the features of the photos with a tag (V, F)
+    unsure: Any = 0.0  # and of those where nobody knows
     for features, targets in chunks:
-        x, has, unsure = features.double(), (targets == 1).double(), (targets == -1).double()
+        x, has, unknown = features.double(), (targets == 1).double(), (targets == -1).double()
         count += len(x)
         sums, squares = sums + x.sum(0), squares + x.T @ x
-        known, present = known + (1 - unsure).sum(0), present + has.sum(0)
-        products, unknown = products + has.T @ x, unknown + unsure.T @ x
-    assert isinstance(sums, Tensor)
-    assert isinstance(known, Tensor)
+        known, present = known + (1 - unknown).sum(0), present + has.sum(0)
+        having, unsure = having + has.T @ x, unsure + unknown.T @ x
     mean, share = sums / count, present / known.clamp(min=1)
     covariance = squares / count - torch.outer(mean, mean)
-    between = (products + share[:, None] * unknown) / count - torch.outer(share, mean)
+    between = (having + share[:, None] * unsure) / count - torch.outer(share, mean)
     ridge = strength * covariance.diagonal().mean() * torch.eye(len(mean)).double()
     weight = torch.linalg.solve(covariance + ridge, between.T).T
     spread = ((weight @ covariance) * weight).sum(1, keepdim=True).clamp(min=0).sqrt()
-    return torch.where(spread > 1e-9, weight / spread, 0).float()
+    scaled: Tensor = torch.where(spread > 1e-9, weight / spread, 0)
+    return scaled.float()
