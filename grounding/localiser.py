@@ -18,7 +18,7 @@ from grounding.phrase_maps import combine
 from grounding.phrases import PhraseWords
 from grounding.pointing import Point, peak
 from grounding.priors import scores_and_priors
-from grounding.ranking import RankSettings, grid_windows, rank_boxes, score_boxes
+from grounding.ranking import RankSettings, grid_windows, rank_boxes, score_boxes, vote_boxes
 from grounding.word_maps import MapSettings, word_maps
 from grounding.words import WordMatch
 
@@ -192,10 +192,13 @@ def answers(
     found = []
     for attention, own in zip(maps, scores, strict=True):
         order = rank_boxes(own, pixels, settings.nms)
+        best = pixels[order]
+        if settings.vote is not None and len(best):
+            best = vote_boxes(order, own, pixels, settings.vote)
         answer = Answer(
             attention.cpu().numpy(),
             peak(_at_photo(attention, size)),
-            pixels[order].numpy(),
+            best.numpy(),
             own.cpu()[order].numpy(),
         )
         found.append(answer)
