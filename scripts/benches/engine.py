@@ -132,34 +132,42 @@ def peer(name: str, model: nn.Module, image: Tensor, settings: Settings) -> dict
     """TorchRay's contrastive excitation backprop on 20 words, and its distance from ours."""
     if not settings.torchray:
         return {}
-    from torchray.attribution import excitation_backprop as torchray
-
-    target, _, contrast, classifier = NETS[name]
-    layers = {"saliency_layer": target, "contrast_layer": contrast, "classifier_layer": classifier}
-    patched = copy.deepcopy(model)
-    if name.startswith("resnet"):
-        torchray.update_resnet(patched)
-
-    def theirs(net: nn.Module, x: Tensor, word: int) -> Tensor:
-        return torchray.contrastive_excitation_backprop(net, x, word, **layers)[0, 0]
-
+    target = NETS[name][0]
+    theirs = torchray_cmwp(name, model, target)
     words = list(range(0, 1000, 50))
     engine = ExcitationBackprop(model, target)
     times = take_turns(
         {
-            "TorchRay 20 words": lambda: [theirs(patched, image, word) for word in words],
+            "TorchRay 20 words": lambda: [theirs(image, word) for word in words],
             "20 words": lambda: engine(image).cmwp(words),
         },
         settings,
     )
-    double, exact = copy.deepcopy(patched).double(), image.double()
-    ours = ExcitationBackprop(copy.deepcopy(model).double(), target, residual="signed")(exact)
-    errors = [relative(ours.cmwp([word])[0, 0], theirs(double, exact, word)) for word in words[:3]]
+    double, exact = copy.deepcopy(model).double(), image.double()
+    ours = ExcitationBackprop(double, target, residual="signed")(exact)
+    theirs = torchray_cmwp(name, double, target)
+    errors = [relative(ours.cmwp([word])[0, 0], theirs(exact, word)) for word in words[:3]]
     return {
         **times,
         "TorchRay/ours": times["TorchRay 20 words"] / times["20 words"],
         "agrees": max(errors),
     }
+
+
+def torchray_cmwp(name: str, model: nn.Module, target: str) -> Callable[[Tensor, int], Tensor]:
+    """Return TorchRay's contrastive excitation backprop of one word: (image, word) → (h, w)."""
+    from torchray.attribution import excitation_backprop as torchray
+
+    _, _, contrast, classifier = NETS[name]
+    layers = {"saliency_layer": target, "contrast_layer": contrast, "classifier_layer": classifier}
+    patched = copy.deepcopy(model)
+    if name.startswith("resnet"):
+        torchray.update_resnet(patched)
+
+    def maps(image: Tensor, word: int) -> Tensor:
+        return torchray.contrastive_excitation_backprop(patched, image, word, **layers)[0, 0]
+
+    return maps
 
 
 def whole_vocabulary(
