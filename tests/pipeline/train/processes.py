@@ -1,4 +1,4 @@
-"""Runs of stage=train with two processes: of torchrun, or begun by hand."""
+"""Runs of a stage, mostly train, with two processes: of torchrun, or begun by hand."""
 
 import os
 import signal
@@ -37,15 +37,15 @@ def torchrun(*arguments: str) -> subprocess.Popen[str]:
     return begin(launcher, "-m", "pipeline", "stage=train", *arguments)
 
 
-def two(first: Sequence[str], second: Sequence[str]) -> list[subprocess.Popen[str]]:
+def two(
+    first: Sequence[str], second: Sequence[str], stage: str = "train"
+) -> list[subprocess.Popen[str]]:
     """Start two processes by hand, whose arguments may differ."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [
-        begin(
-            ["pipeline"], "stage=train", *arguments, RANK=str(rank), LOCAL_RANK=str(rank), **where
-        )
-        for rank, arguments in enumerate((first, second))
+        begin(["pipeline"], f"stage={stage}", *arguments, **where, RANK=rank, LOCAL_RANK=rank)
+        for rank, arguments in (("0", first), ("1", second))
     ]

@@ -1,0 +1,76 @@
+"""Keys that are unusable: each is told in a line, with what to give, before any work."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_prep.errors import UserError
+from tests.pipeline.localize.made import PHOTOS, run, write_lines
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("maps.methods=[cmwp,x]", "maps.methods=['cmwp', 'x']: give some of cmwp, mwp, cam, "),
+        ("maps.methods=cmwp", "maps.methods=cmwp: give some of"),
+        ("maps.layers=14", "maps.layers=14: give grids or layers, as in [7,14]"),
+        ("maps.layers=[]", "maps.layers=[]: give grids"),
+        ("maps.layers=[nothing]", "no layer 'nothing' in the model"),
+        ("maps.short_sides=384", "maps.short_sides=384: give whole numbers of pixels"),
+        ("maps.flip=1", "maps.flip=1: give true or false"),
+        ("maps=cmwp", "maps=cmwp: give its keys; --cfg job shows them"),
+        ("rank=null", "rank=None: give its keys"),
+        ("words.tagger=x", "words.tagger=x: give one of hanta, nltk"),
+        ("words.backoff=x", "words.backoff=x: give none or wordnet"),
+        ("words.pronouns=maybe", "words.pronouns=maybe: give true or false"),
+        ("phrase.combine=sum", "phrase.combine=sum: give one of mean, max, product, head, prior"),
+        ("phrase.unknown=x", "phrase.unknown=x: give one of seen, centre"),
+        ("phrase.head_weight=2", "phrase.head_weight=2: give a number from 0 to 1"),
+        ("rank.score=x", "rank.score=x: give one of sum, contrast"),
+        ("rank.gamma=-1", "rank.gamma=-1: give a number from 0 to 10"),
+        ("rank.nms=x", "rank.nms=x: give a number from 0 to 1, or null"),
+        ("rank.size_prior=0.3", "rank.size_prior=0.3: give a share of the photo and a spread"),
+        ("baselines=sum", "baselines=sum: give some of "),
+        ("proposals.kind=x", "proposals.kind=x: give one of selective_search, "),
+        ("proposals.scales=0.5", "proposals.scales=0.5: give one number or more"),
+        ("size_mismatch=x", "size_mismatch=x: give one of scale, warn, refuse"),
+        ("limit=0", "limit=0: give a whole number of photos"),
+        ("chunk=0", "chunk=0: give a whole number, 1 or more"),
+        ("threads=x", "threads=x: give a whole number, 1 or more"),
+        ("seed=-1", "seed=-1: give a whole number, 0 or more"),
+        ("dataset.root=nowhere", "nowhere/Sentences: no such folder; give the one of Flickr30k"),
+        ("dataset.root=???", "dataset.root is missing; give dataset.root=…"),
+        ("dataset.split=x", "x.txt: no such list of a split; give the name of one"),
+        ("dataset.captions=x", "dataset.captions=x: give related or all"),
+        ("dataset.images=nowhere", "nowhere: no such folder; give the folder of the photos"),
+        ("dataset.kind=jsonl", "dataset.kind=jsonl: give dataset=entities, jsonl or refcoco"),
+        ("model.folder=nowhere", "nowhere: no such folder; give the folder model of a finished"),
+    ],
+)
+def test_refused(override: str, message: str, keys: list[str], tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        run(*keys, f"out={tmp_path / 'out'}", override)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_read_does_not_lie_in_out(keys: list[str], root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="lies in it and could be removed; give another out="):
+        run(*keys, f"out={root}")
+    boxes = write_lines(tmp_path / "boxes.json", PHOTOS[:0])
+    boxes.write_text("{}")
+    keys = [key for key in keys if not key.startswith("proposals")]
+    with pytest.raises(UserError, match=r"boxes.json lies in it and could be removed"):
+        run(*keys, "proposals=file", f"proposals.path={boxes}", f"out={tmp_path}")
+    assert boxes.is_file()
+
+
+def test_a_map_baseline_without_its_package(
+    keys: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "captum", None)
+    with pytest.raises(UserError, match=r"grad_cam needs Captum; pip install 'tag2box\[peers\]'"):
+        run(*keys, f"out={tmp_path / 'out'}", "baselines=[grad_cam]")
+    assert not (tmp_path / "out").exists()
