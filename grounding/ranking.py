@@ -10,15 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import box_iou, nms
+from torchvision.ops import box_iou
 
+from data_prep.compiled import compiled
 from data_prep.errors import UserError
 
 DEPTH = 100  # of a ranked list
-CANDIDATES = 2000  # of a map that suppression and voting look at
+CANDIDATES = 2000  # of a map that vote
 VOTE_POWER = 4
 
 Score = Literal["sum", "contrast"]
@@ -146,21 +148,41 @@ def rank_boxes(scores: Tensor, boxes: Tensor, limit: float | None) -> Tensor:
     boxes : Tensor (N, 4)
         x1, y1, x2, y2 in pixels.
     limit : float or None
-        Boxes whose IoU with a better one is larger are left out; then only the `CANDIDATES` best
-        boxes are looked at.
+        Boxes whose IoU with a better one of the list is larger are left out.
 
     Returns
     -------
     Tensor (≤ DEPTH,) int64
         Places of the boxes, on the CPU.
     """
-    order = scores.sort(descending=True, stable=True).indices
-    if limit is not None:
-        order = order[:CANDIDATES]
-        # Ranks for scores: equal scores in another dtype must not change the order.
-        ranks = torch.arange(len(order), 0, -1, dtype=torch.float32, device=scores.device)
-        order = order[nms(boxes.to(scores.device)[order].float(), ranks, limit)]
-    return order[:DEPTH].cpu()
+    order = scores.sort(descending=True, stable=True).indices.cpu()
+    if limit is None:
+        return order[:DEPTH]
+    kept = _suppress(boxes.cpu().double().numpy(), order.numpy(), float(limit), DEPTH)
+    return torch.from_numpy(kept)
+
+
+@compiled
+def _suppress(boxes: np.ndarray, order: np.ndarray, limit: float, depth: int) -> np.ndarray:
+    """Greedy non-maximum suppression that stops with the `depth`-th box it keeps."""
+    kept = np.empty(min(depth, len(order)), np.int64)
+    count = 0
+    for place in order:
+        if count == depth:
+            break
+        x1, y1, x2, y2 = boxes[place]
+        area = (x2 - x1) * (y2 - y1)
+        clear = True
+        for better in kept[:count]:
+            a1, b1, a2, b2 = boxes[better]
+            both = max(min(x2, a2) - max(x1, a1), 0.0) * max(min(y2, b2) - max(y1, b1), 0.0)
+            if both > limit * (area + (a2 - a1) * (b2 - b1) - both):
+                clear = False
+                break
+        if clear:
+            kept[count] = place
+            count += 1
+    return kept[:count]
 
 
 def vote_boxes(places: Tensor, scores: Tensor, boxes: Tensor, least: float) -> Tensor:

@@ -152,7 +152,7 @@ def test_the_scale_of_a_map_does_not_matter(seed: int) -> None:
 
 
 @some
-@given(SEEDS, st.none() | st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(1, 40))
+@given(SEEDS, st.none() | st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]), st.integers(1, 40))
 def test_order_and_suppression(seed: int, limit: float | None, count: int) -> None:
     """Scores of few values: many ties, and the earlier box goes first."""
     generator = torch.Generator().manual_seed(seed)
@@ -177,14 +177,6 @@ def test_the_list_ends_at_its_depth(limit: float | None) -> None:
     places = torch.arange(DEPTH + 50).double()
     boxes = torch.stack([10 * places, places * 0, 10 * places + 9, places * 0 + 9], 1)
     assert rank_boxes(places, boxes, limit).tolist() == list(range(DEPTH + 49, 49, -1))
-
-
-def test_suppression_looks_at_the_best_boxes_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranking, "CANDIDATES", 2)
-    boxes = torch.tensor([[0.0, 0, 9, 9], [0, 0, 9, 9], [20, 20, 29, 29]]).double()
-    scores = torch.tensor([3.0, 2.0, 1.0])
-    assert rank_boxes(scores, boxes, 0.5).tolist() == [0]
-    assert rank_boxes(scores, boxes, None).tolist() == [0, 1, 2]
 
 
 def test_no_boxes() -> None:
