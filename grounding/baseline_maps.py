@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal, get_args
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ def baseline_maps(
     if method == "gradient":
         explain, options = captum.Saliency(score), {"abs": True}
     else:
-        explain = captum.LayerGradCam(score, _find_layers(classifier, pixels).last)
+        explain = captum.LayerGradCam(score, _layers(classifier, pixels).last)
         options = {"relu_attributions": True}
     found = []
     for prior in priors:
@@ -88,7 +89,7 @@ def _captum(method: str) -> ModuleType:
 
 @torch.no_grad()
 def _cam(classifier: TagClassifier, pixels: Tensor, priors: Tensor) -> Tensor:
-    layers = _find_layers(classifier, pixels)
+    layers = _layers(classifier, pixels)
     kept: dict[str, Tensor] = {}
 
     def keep_features(_module: nn.Module, _inputs: object, output: Tensor) -> None:
@@ -120,6 +121,16 @@ def _cam(classifier: TagClassifier, pixels: Tensor, priors: Tensor) -> Tensor:
 class _Layers:
     last: nn.Module  # the features of the last convolution leave it
     head: nn.Linear | nn.Conv2d
+
+
+# Of the models that were asked: finding them takes as long as a photo.
+_known: WeakKeyDictionary[nn.Module, _Layers] = WeakKeyDictionary()
+
+
+def _layers(classifier: TagClassifier, pixels: Tensor) -> _Layers:
+    if classifier.model not in _known:
+        _known[classifier.model] = _find_layers(classifier, pixels)
+    return _known[classifier.model]
 
 
 @torch.no_grad()
