@@ -6,7 +6,7 @@ from tests.pipeline.report.phrase_rows import ROW, UNKNOWN, table_of
 
 def test_rows_become_phrases() -> None:
     first, second = localised(table_of({}, UNKNOWN))
-    assert first.boxes == ((10, 10, 60, 40), (60, 10, 70, 20))
+    assert list(first.boxes) == [(10, 10, 60, 40), (60, 10, 70, 20)]
     assert first.point == (30, 20)
     assert first.types == ("animals",)
     assert (first.rank_merged, first.first_merged, first.first_any) == (1, 3, None)
