@@ -112,7 +112,7 @@ def _cam(classifier: TagClassifier, pixels: Tensor, priors: Tensor) -> Tensor:
     ):
         raise UserError(
             f"model {classifier.name}: CAM needs a linear head under global average pooling; "
-            "take grad_cam"
+            "leave cam out, or take grad_cam"
         )
     return torch.einsum("km,mc,chw->khw", priors, weights, features[0]).clamp(min=0).float()
 

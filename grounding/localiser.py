@@ -18,11 +18,12 @@ from grounding.phrase_maps import combine
 from grounding.phrases import PhraseWords
 from grounding.pointing import Point, peak
 from grounding.priors import scores_and_priors
+from grounding.proposals.boxes import check_number
 from grounding.ranking import RankSettings, grid_windows, rank_boxes, score_boxes, vote_boxes
 from grounding.word_maps import MapSettings, word_maps
 from grounding.words import WordMatch
 
-SPREAD = 0.6  # of the middle's Gaussian, in half sides of the photo
+SPREAD = 0.3  # of the map of an unknown phrase, in photo sides
 
 Combination = Literal["mean", "max", "product", "head", "prior"]
 Unknown = Literal["seen", "centre"]
@@ -42,6 +43,12 @@ class PhraseSettings:
     unknown : {"seen", "centre"}
         What answers a phrase without a known word: what the classifier sees at all, by one prior
         over all classes in proportion to their probabilities; or the middle of the photo.
+    centre : float or None
+        Photographers put things in the middle: maps are multiplied by a Gaussian around it, of
+        this deviation in photo sides. None: no such prior.
+    context : float
+        From 0. A phrase's map m gives way where the other phrases of its caption are seen: with q
+        the mean of their maps, it becomes m · (m / (m + q))^context.
 
     Raises
     ------
@@ -52,6 +59,8 @@ class PhraseSettings:
     combine: Combination = "mean"
     head_weight: float = 0.5
     unknown: Unknown = "seen"
+    centre: float | None = None
+    context: float = 0.0
 
     def __post_init__(self) -> None:
         for key, allowed in (("combine", Combination), ("unknown", Unknown)):
@@ -59,9 +68,10 @@ class PhraseSettings:
                 raise UserError(
                     f"phrase.{key}={getattr(self, key)}: give one of {', '.join(get_args(allowed))}"
                 )
-        weight = self.head_weight
-        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight <= 1:
-            raise UserError(f"phrase.head_weight={weight}: give a number from 0 to 1")
+        check_number("phrase.head_weight", self.head_weight, 0, 1)
+        check_number("phrase.context", self.context, 0, 10)
+        if self.centre is not None:
+            check_number("phrase.centre", self.centre, 0.01, 100)
 
 
 @dataclass(frozen=True)
@@ -98,33 +108,43 @@ class Localiser:
     """
 
     classifier: TagClassifier
-    maps: MapSettings
+    maps: tuple[MapSettings, ...]
     phrase: PhraseSettings
     rank: RankSettings
 
     @torch.no_grad()
-    def phrase_maps(self, image: Image.Image, phrases: Sequence[PhraseWords]) -> Tensor:
+    def phrase_maps(
+        self, image: Image.Image, phrases: Sequence[PhraseWords], captions: Sequence[int]
+    ) -> Tensor:
         """Make the maps (P, h, w) of phrases; the photo is classified alike for any number.
 
-        On the classifier's device, ≥ 0.
+        On the classifier's device, ≥ 0. `captions` tells which phrases stand together.
         """
         groups = [self._words(phrase) for phrase in phrases]
         asked = list(dict.fromkeys(group for each in groups for group in each))
         if not asked:  # no phrase has a known word
-            return _middle(len(phrases))
+            return middle(12, 12, SPREAD).repeat(len(phrases), 1, 1)
         maps = word_maps(self.classifier, image, self._priors(image, asked), self.maps)
         place = {group: i for i, group in enumerate(asked)}
-        middle = _middle(1, *maps.shape[1:]).to(maps)[0]
+        height, width = maps.shape[1:]
+        unknown = middle(height, width, SPREAD).to(maps)
         rule = "mean" if self.phrase.combine == "prior" else self.phrase.combine
         found = []
         for phrase, own in zip(phrases, groups, strict=True):
             words = maps[[place[group] for group in own]]
             head = None if len(own) < 2 else phrase.head
-            found.append(combine(words, head, rule, self.phrase.head_weight) if own else middle)
-        return torch.stack(found)
+            found.append(combine(words, head, rule, self.phrase.head_weight) if own else unknown)
+        result = torch.stack(found)
+        if self.phrase.centre is not None:
+            result = result * middle(height, width, self.phrase.centre).to(result)
+        return in_context(result, captions, self.phrase.context)
 
     def __call__(
-        self, image: Image.Image, phrases: Sequence[PhraseWords], boxes: np.ndarray | None
+        self,
+        image: Image.Image,
+        phrases: Sequence[PhraseWords],
+        captions: Sequence[int],
+        boxes: np.ndarray | None,
     ) -> tuple[list[Answer], np.ndarray]:
         """Rank boxes for phrases.
 
@@ -133,6 +153,8 @@ class Localiser:
         image : PIL.Image.Image
             RGB.
         phrases : sequence of P PhraseWords
+        captions : sequence of P int
+            The caption that each of them stands in.
         boxes : ndarray (N, 4) or None
             Proposals in pixels; None: all windows of the maps' grid.
 
@@ -144,7 +166,7 @@ class Localiser:
         """
         if not phrases:
             return [], np.zeros((0, 4))
-        maps = self.phrase_maps(image, phrases)
+        maps = self.phrase_maps(image, phrases, captions)
         return answers(maps, image.size, boxes, self.rank)
 
     def try_out(self) -> None:
@@ -188,9 +210,10 @@ def answers(
         pixels = grid_windows(*maps.shape[1:]) * scale
     else:
         pixels = torch.from_numpy(boxes.astype(np.float64))
-    scores = score_boxes(maps, pixels / scale, settings)
+    shares = pixels / scale
     found = []
-    for attention, own in zip(maps, scores, strict=True):
+    for attention in maps:  # one by one: all windows of a fine grid are many
+        (own,) = score_boxes(attention[None], shares, settings)
         order = rank_boxes(own, pixels, settings.nms)
         best = pixels[order]
         if settings.vote is not None and len(best):
@@ -205,10 +228,24 @@ def answers(
     return found, pixels.numpy()
 
 
-def _middle(count: int, height: int = 12, width: int = 12) -> Tensor:
-    """Maps (count, height, width) that fall off from the photo's middle: a wide Gaussian."""
-    y, x = (torch.linspace(-1, 1, 2 * side + 1)[1::2] for side in (height, width))
-    return torch.exp(-(x**2 + y[:, None] ** 2) / (2 * SPREAD**2)).repeat(count, 1, 1)
+def middle(height: int, width: int, spread: float) -> Tensor:
+    """Map (height, width) of a Gaussian around the photo's middle; deviation in photo sides."""
+    y, x = ((torch.arange(side) + 0.5) / side - 0.5 for side in (height, width))
+    return torch.exp(-(x**2 + y[:, None] ** 2) / (2 * spread**2))
+
+
+def in_context(maps: Tensor, captions: Sequence[int], strength: float) -> Tensor:
+    """Let the maps (P, h, w) of phrases give way to each other; see `PhraseSettings.context`."""
+    of = torch.tensor(captions, device=maps.device)
+    together = (of[:, None] == of).float().fill_diagonal_(0)
+    others = together.sum(1)
+    if strength == 0 or not others.any():
+        return maps
+    totals = maps.sum((1, 2), keepdim=True)
+    shares = torch.where(totals > 0, maps / totals, 0)
+    mean = torch.einsum("pq,qhw->phw", together / others.clamp(min=1)[:, None], shares)
+    own = torch.where(shares > 0, shares / (shares + mean), 0)
+    return shares * own**strength
 
 
 def _at_photo(attention: Tensor, size: tuple[int, int]) -> np.ndarray:

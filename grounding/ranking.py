@@ -52,10 +52,10 @@ class RankSettings:
     """
 
     score: Score = "sum"
-    gamma: float = 0.4
+    gamma: float = 0.42
     size_prior: tuple[float, float] | None = None
     nms: float | None = 0.5
-    vote: float | None = 0.6
+    vote: float | None = 0.7
 
     def __post_init__(self) -> None:
         if self.score not in get_args(Score):

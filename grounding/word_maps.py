@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
@@ -22,12 +23,12 @@ METHODS = (*ENGINE, *get_args(BaselineMethod))
 
 @dataclass(frozen=True)
 class MapSettings:
-    """How a word's map is made: the mean of maps that each sum to 1.
+    """Maps of a word by one method: one for each layer, scale and mirror image.
 
     Attributes
     ----------
-    methods : tuple of {"cmwp", "mwp", "cam", "grad_cam", "gradient"}
-        Contrastive MWP, MWP, and those of `grounding.baseline_maps`.
+    method : {"cmwp", "mwp", "cam", "grad_cam", "gradient"}
+        Contrastive MWP, MWP, or one of `grounding.baseline_maps`.
     layers : tuple of int or str
         Target layers of the first two: a grid's side for a 224 × 224 input (7, 14, 28), or a
         module's path. The others have layers of their own.
@@ -43,39 +44,37 @@ class MapSettings:
         A value is unusable.
     """
 
-    methods: tuple[str, ...] = ("cmwp",)
+    method: str = "cmwp"
     layers: tuple[int | str, ...] = (14,)
     short_sides: tuple[int, ...] = (384,)
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if not _is_list(self.methods) or not set(self.methods) <= set(METHODS):
-            raise UserError(
-                f"maps.methods={_shown(self.methods)}: give some of {', '.join(METHODS)}, as in "
-                "[cmwp]"
-            )
+        if self.method not in METHODS:
+            raise UserError(f"maps.{self.method}: give some of {', '.join(METHODS)}")
+        key = f"maps.{self.method}"
         if not _is_list(self.layers) or not all(
             isinstance(each, str) or (_is_whole(each) and each >= 1) for each in self.layers
         ):
             raise UserError(
-                f"maps.layers={_shown(self.layers)}: give grids or layers, as in [7,14]"
+                f"{key}.layers={_shown(self.layers)}: give grids or layers, as in [7,14]"
             )
         if not _is_list(self.short_sides) or not all(
             _is_whole(side) and 1 <= side <= LARGEST_SIDE for side in self.short_sides
         ):
             raise UserError(
-                f"maps.short_sides={_shown(self.short_sides)}: give whole numbers of pixels from 1 "
-                f"to {LARGEST_SIDE}, as in [384]"
+                f"{key}.short_sides={_shown(self.short_sides)}: give whole numbers of pixels "
+                f"from 1 to {LARGEST_SIDE}, as in [384]"
             )
         if not isinstance(self.flip, bool):
-            raise UserError(f"maps.flip={self.flip}: give true or false")
+            raise UserError(f"{key}.flip={self.flip}: give true or false")
 
 
 @torch.no_grad()
 def word_maps(
-    classifier: TagClassifier, image: Image.Image, priors: Tensor, settings: MapSettings
+    classifier: TagClassifier, image: Image.Image, priors: Tensor, settings: Sequence[MapSettings]
 ) -> Tensor:
-    """Ask a classifier where it sees words, by each method, scale, mirror image and layer.
+    """Ask a classifier where it sees words; the mean of all maps, each scaled to sum 1.
 
     Parameters
     ----------
@@ -84,21 +83,16 @@ def word_maps(
         RGB.
     priors : Tensor (K, M)
         Each word as a prior over the classes.
-    settings : MapSettings
+    settings : sequence of MapSettings
+        One or more.
 
     Returns
     -------
     Tensor (K, h, w) float32
-        ≥ 0, on the grid of the finest layer and scale, each summing to 1; all zero for a word that
-        has no attention anywhere. On the classifier's device.
+        ≥ 0, on the grid of the finest map, each summing to 1; all zero for a word that has no
+        attention anywhere. On the classifier's device.
     """
-    found = []
-    for short_side in settings.short_sides:
-        for flipped in (False, True) if settings.flip else (False,):
-            seen = ImageOps.mirror(image) if flipped else image
-            pixels = classifier.preprocess(seen, short_side).unsqueeze(0).to(classifier.device)
-            maps = _maps(classifier, pixels, priors, settings)
-            found += [each.flip(-1) for each in maps] if flipped else maps
+    found = [each for one in settings for each in _maps(classifier, image, priors, one)]
     size = max((maps.shape[1:] for maps in found), key=lambda grid: grid[0] * grid[1])
     total = sum(_shares(_resized(maps, size)) for maps in found)
     assert isinstance(total, Tensor)
@@ -106,18 +100,26 @@ def word_maps(
 
 
 def _maps(
+    classifier: TagClassifier, image: Image.Image, priors: Tensor, settings: MapSettings
+) -> Iterator[Tensor]:
+    """Maps (K, h, w) at each scale, the photo before its mirror image, in each layer."""
+    for short_side in settings.short_sides:
+        for flipped in (False, True) if settings.flip else (False,):
+            seen = ImageOps.mirror(image) if flipped else image
+            pixels = classifier.preprocess(seen, short_side).unsqueeze(0).to(classifier.device)
+            for maps in _of_pixels(classifier, pixels, priors, settings):
+                yield maps.flip(-1) if flipped else maps
+
+
+def _of_pixels(
     classifier: TagClassifier, pixels: Tensor, priors: Tensor, settings: MapSettings
-) -> list[Tensor]:
-    """Maps (K, h, w) of one picture, by each method in each layer."""
-    found = []
-    for method in settings.methods:
-        if method not in ENGINE:
-            found.append(baseline_maps(classifier, cast(BaselineMethod, method), pixels, priors))
-            continue
-        for layer in settings.layers:
-            state = classifier.state(pixels, **engine_target(layer))
-            found.append(getattr(state, method)(priors)[0].float())
-    return found
+) -> Iterator[Tensor]:
+    if settings.method not in ENGINE:
+        yield baseline_maps(classifier, cast(BaselineMethod, settings.method), pixels, priors)
+        return
+    for layer in settings.layers:
+        state = classifier.state(pixels, **engine_target(layer))
+        yield getattr(state, settings.method)(priors)[0].float()
 
 
 def engine_target(layer: int | str) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _localiser(config: DictConfig, here: Processes) -> PhotoLocaliser:
     resolver = PhraseResolver(tagger.vocabulary, **_keys(config, "words"))
     localiser = Localiser(
         tagger,
-        MapSettings(**_keys(config, "maps")),
+        _map_settings(config),
         PhraseSettings(**_keys(config, "phrase")),
         RankSettings(**_keys(config, "rank")),
     )
@@ -101,10 +101,17 @@ def _localiser(config: DictConfig, here: Processes) -> PhotoLocaliser:
     return PhotoLocaliser(resolver, localiser, baselines)
 
 
-def _keys(config: DictConfig, group: str) -> dict[str, Any]:
+def _map_settings(config: DictConfig) -> tuple[MapSettings, ...]:
+    names = list(config.maps) if isinstance(config.maps, DictConfig) else []
+    if not names:
+        raise UserError(f"maps={config.maps}: give its keys; --cfg job shows them")
+    return tuple(MapSettings(str(name), **_keys(config.maps, name, "maps.")) for name in names)
+
+
+def _keys(config: DictConfig, group: str, above: str = "") -> dict[str, Any]:
     """Give the keys of a group as plain values, lists as tuples."""
     if not isinstance(config[group], DictConfig):
-        raise UserError(f"{group}={config[group]}: give its keys; --cfg job shows them")
+        raise UserError(f"{above}{group}={config[group]}: give its keys; --cfg job shows them")
     keys = OmegaConf.to_container(config[group], resolve=True)
     assert isinstance(keys, dict)
     return {

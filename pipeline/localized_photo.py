@@ -11,8 +11,9 @@ from PIL import Image
 
 from data_prep.phrases import Phrase, PhrasePhoto
 from grounding.localisation import first_hit, overlaps
-from grounding.localiser import Answer, Localiser
+from grounding.localiser import Answer, Localiser, PhraseSettings
 from grounding.phrases import PhraseResolver, PhraseWords
+from grounding.word_maps import MapSettings
 
 SHOWN = 10  # boxes of a phrase that are written
 
@@ -48,9 +49,11 @@ class PhotoLocaliser:
             Proposals; None: all windows of the maps' grid.
         """
         words = [self.resolver(photo.captions[p.caption], p.start, p.end) for p in photo.phrases]
-        answers, ranked = self.localiser(image, words, boxes)
+        captions = [phrase.caption for phrase in photo.phrases]
+        answers, ranked = self.localiser(image, words, captions, boxes)
         others = {
-            name: localiser(image, words, boxes)[0] for name, localiser in self.baselines.items()
+            name: localiser(image, words, captions, boxes)[0]
+            for name, localiser in self.baselines.items()
         }
         rows = []
         for i, phrase in enumerate(photo.phrases):
@@ -118,7 +121,6 @@ def _point(answer: Answer) -> dict[str, int | None]:
 
 
 def map_baselines(names: Sequence[str], localiser: Localiser) -> dict[str, Localiser]:
-    """Give for each method the localiser that differs from this one in its maps alone."""
-    return {
-        name: replace(localiser, maps=replace(localiser.maps, methods=(name,))) for name in names
-    }
+    """Give for each method the localiser of its plain maps: one look, the mean over the words."""
+    plain = PhraseSettings(unknown="centre")
+    return {name: replace(localiser, maps=(MapSettings(name),), phrase=plain) for name in names}

@@ -114,7 +114,7 @@ def one_photo(
     classifier = TagClassifier(model, Vocabulary.imagenet(), preprocessing, name)
     words = list(range(0, 1000, 1000 // count))[:count]
     priors = torch.eye(1000, device=settings.device)[words]
-    how = MapSettings(short_sides=(settings.size,))
+    how = [MapSettings(short_sides=(settings.size,))]
     rank = RankSettings()
     maps = word_maps(classifier, photo, priors, how)
 
