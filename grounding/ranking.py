@@ -17,7 +17,7 @@ from torch.nn import functional
 from torchvision.ops import box_iou
 
 from data_prep.compiled import compiled
-from data_prep.errors import UserError
+from data_prep.errors import UserError, check_number
 
 DEPTH = 100  # of a ranked list
 CANDIDATES = 2000  # of a map that vote
@@ -33,7 +33,7 @@ class RankSettings:
     Attributes
     ----------
     score : {"sum", "contrast"}
-        s / a^γ; or (s - a) / (a (1 - a))^γ, the excess over an even map.
+        s / a^γ; or (s - a) / (a (1 - a))^γ, the excess over an even map, 0 of the whole photo.
     gamma : float
         γ ≥ 0; 0 favours large boxes, 1 is the mean attention in a box (of "sum").
     size_prior : tuple of float or None
@@ -60,24 +60,19 @@ class RankSettings:
     def __post_init__(self) -> None:
         if self.score not in get_args(Score):
             raise UserError(f"rank.score={self.score}: give one of {', '.join(get_args(Score))}")
-        if not _is_number(self.gamma) or not 0 <= self.gamma <= 10:
-            raise UserError(f"rank.gamma={self.gamma}: give a number from 0 to 10")
-        for key in ("nms", "vote"):
-            limit = getattr(self, key)
-            if limit is not None and not (_is_number(limit) and 0 <= limit <= 1):
-                raise UserError(f"rank.{key}={limit}: give a number from 0 to 1, or null")
+        check_number("rank.gamma", self.gamma, 0, 10)
+        check_number("rank.nms", self.nms, 0, 1, or_null=True)
+        check_number("rank.vote", self.vote, 0, 1, or_null=True)
         prior = self.size_prior
-        if prior is not None and not (
-            isinstance(prior, tuple)
-            and len(prior) == 2
-            and all(map(_is_number, prior))
-            and 0 < prior[0] <= 1
-            and prior[1] > 0
-        ):
+        if prior is None:
+            return
+        if not isinstance(prior, tuple) or len(prior) != 2:
             raise UserError(
                 f"rank.size_prior={prior}: give a share of the photo and a spread, as in [0.3,1], "
                 "or null"
             )
+        check_number("rank.size_prior's share", prior[0], 1e-6, 1)
+        check_number("rank.size_prior's spread", prior[1], 0.01, 100)
 
 
 def integral_images(maps: Tensor) -> Tensor:
@@ -129,8 +124,9 @@ def score_boxes(maps: Tensor, boxes: Tensor, settings: RankSettings) -> Tensor:
     shares = box_sums(torch.where(total > 0, integrals / total, even), boxes)
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     if settings.score == "contrast":
-        outside = (1 - area).clamp(min=1e-9)
-        scores = (shares - area) / (area * outside) ** settings.gamma
+        whole = area > 1 - 1e-9  # 0 / 0, in which rounding would count
+        outside = torch.where(whole, 1, 1 - area)
+        scores = torch.where(whole, 0, (shares - area) / (area * outside) ** settings.gamma)
     else:
         scores = shares / area**settings.gamma
     if settings.size_prior is not None:
@@ -208,7 +204,8 @@ def vote_boxes(places: Tensor, scores: Tensor, boxes: Tensor, least: float) -> T
     Tensor (n, 4) float64
         On the CPU.
     """
-    boxes, ranked = boxes.to(scores.device).double(), boxes[places].to(scores.device).double()
+    boxes, scores = boxes.to(scores.device).double(), scores.double()
+    ranked = boxes[places.to(boxes.device)]
     voters = scores.sort(descending=True, stable=True).indices[:CANDIDATES]
     weights = (scores[voters].clamp(min=0) / scores.max()) ** VOTE_POWER
     weights = weights * (box_iou(ranked, boxes[voters]) >= least)  # (n, voters)
@@ -228,7 +225,3 @@ def grid_windows(height: int, width: int) -> Tensor:
         ],
         dim=1,
     )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -15,10 +15,9 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.progress import track
 
-from data_prep.errors import UserError
+from data_prep.errors import UserError, check_number
 from data_prep.images import list_images, open_image
 from grounding.drawing import TILE_HEIGHT, photo_sheet
-from grounding.proposals.boxes import check_number
 from grounding.proposals.generators import make_generator
 from pipeline.proposal_folder import BOXES, WRITES, Outcome, ProposalFolder, make_proposals
 from pipeline.stage import cores, disk_full, finish, is_finished, start, strings
@@ -158,5 +157,4 @@ def _check(config: DictConfig) -> None:
     if OmegaConf.is_missing(config, "images"):
         raise UserError("images is missing; give images=FOLDER, or photos, a glob or a list")
     check_number("max_pixels", config.max_pixels, 1, whole=True)
-    if config.threads is not None:
-        check_number("threads", config.threads, 1, 1024, whole=True)
+    check_number("threads", config.threads, 1, 1024, whole=True, or_null=True)

@@ -1,10 +1,9 @@
-"""What generators of proposals have in common: their result, and checks of their settings."""
+"""What generators of proposals have in common: their result."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -81,20 +80,3 @@ def clean(boxes: np.ndarray, scores: np.ndarray | None, width: int, height: int)
         None if scores is None else scores[kept].astype(np.float32),
         dropped=int((~usable).sum()),
     )
-
-
-def check_number(
-    key: str, value: Any, least: float, most: float = math.inf, whole: bool = False
-) -> None:
-    """Refuse a setting that is no number from `least` to `most`.
-
-    Raises
-    ------
-    UserError
-        It is none; `key` stands in the message.
-    """
-    kind = int if whole else (int, float)
-    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
-        asked = "a whole number" if whole else "a number"
-        limits = f"{least} or more" if most == math.inf else f"from {least} to {most}"
-        raise UserError(f"{key}={value}: give {asked}, {limits}")

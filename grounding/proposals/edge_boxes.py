@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_prep.errors import UserError
-from grounding.proposals.boxes import Proposals, check_number, clean
+from data_prep.errors import UserError, check_number
+from grounding.proposals.boxes import Proposals, clean
 from grounding.proposals.opencv import at_work, reduced, scaled_back, ximgproc
 
 
@@ -45,8 +45,7 @@ class EdgeBoxes:
     min_score: float
 
     def __post_init__(self) -> None:
-        if self.long_side is not None:
-            check_number("proposals.long_side", self.long_side, 16, whole=True)
+        check_number("proposals.long_side", self.long_side, 16, whole=True, or_null=True)
         check_number("proposals.max_boxes", self.max_boxes, 1, whole=True)
         for key in ("alpha", "beta"):
             check_number(f"proposals.{key}", getattr(self, key), 0.05, 0.99)

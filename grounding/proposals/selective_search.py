@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from data_prep.errors import UserError
-from grounding.proposals.boxes import Proposals, check_number, clean
+from data_prep.errors import UserError, check_number
+from grounding.proposals.boxes import Proposals, clean
 from grounding.proposals.opencv import at_work, reduced, scaled_back, ximgproc
 
 MODES = {
@@ -50,10 +50,8 @@ class SelectiveSearch:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise UserError(f"proposals.mode={self.mode}: give one of {', '.join(MODES)}")
-        if self.long_side is not None:
-            check_number("proposals.long_side", self.long_side, 16, whole=True)
-        if self.max_boxes is not None:
-            check_number("proposals.max_boxes", self.max_boxes, 1, whole=True)
+        check_number("proposals.long_side", self.long_side, 16, whole=True, or_null=True)
+        check_number("proposals.max_boxes", self.max_boxes, 1, whole=True, or_null=True)
         check_number("proposals.min_side", self.min_side, 0)
         check_number("proposals.seed", self.seed, 0, 2**32, whole=True)
         ximgproc()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from data_prep.errors import UserError
-from grounding.proposals.boxes import Proposals, check_number, clean
+from data_prep.errors import UserError, check_number
+from grounding.proposals.boxes import Proposals, clean
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from grounding.ranking import (
     integral_images,
     rank_boxes,
     score_boxes,
+    vote_boxes,
 )
 
 Box = tuple[float, float, float, float]
@@ -52,7 +53,7 @@ def slow_score(attention: Tensor, box: Box, rank: RankSettings) -> float:
     if rank.score == "sum":
         score = s / a**rank.gamma
     else:
-        score = (s - a) / (a * max(1 - a, 1e-9)) ** rank.gamma
+        score = 0.0 if a == 1 else (s - a) / (a * (1 - a)) ** rank.gamma
     if rank.size_prior is not None:
         typical, spread = rank.size_prior
         score *= math.exp(-((math.log(a) - math.log(typical)) ** 2) / (2 * spread**2))
@@ -110,7 +111,7 @@ def test_sums_count_parts_of_cells(seed: int) -> None:
 @given(
     SEEDS,
     st.sampled_from(["sum", "contrast"]),
-    st.sampled_from([0, 0.25, 0.5, 1]),
+    st.sampled_from([0, 0.25, 0.5, 1, 3]),
     st.none() | st.tuples(st.floats(0.01, 1), st.floats(0.2, 3)),
 )
 def test_scores(
@@ -123,6 +124,18 @@ def test_scores(
     expected = [[slow_score(one, as_box(box), rank) for box in boxes] for one in maps]
     found = score_boxes(maps, boxes, rank)
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+
+
+@some
+@given(SEEDS, st.sampled_from([0, 1, 2, 5, 10]))
+def test_the_whole_photo_has_no_contrast(seed: int, gamma: float) -> None:
+    """Whatever the sums' rounding, which a small 1 - a could make large."""
+    maps = random_maps(torch.Generator().manual_seed(seed))
+    windows = grid_windows(*maps.shape[1:])
+    whole = (windows == torch.tensor([0.0, 0, 1, 1])).all(1)
+    found = score_boxes(maps, windows, RankSettings("contrast", gamma))
+    assert torch.isfinite(found).all()
+    assert found[:, whole].tolist() == [[0.0]] * len(maps)
 
 
 def test_scores_by_hand() -> None:
@@ -186,6 +199,52 @@ def test_no_boxes() -> None:
         assert rank_boxes(torch.zeros(0), none, limit).tolist() == []
 
 
+def slow_votes(
+    places: list[int], scores: list[float], boxes: list[list[float]], least: float
+) -> list[list[float]]:
+    """One ranked box after the other; weights are not scaled to the best."""
+    found = []
+    for place in places:
+        near = [i for i, box in enumerate(boxes) if slow_iou(boxes[place], box) >= least]
+        weights = [max(0.0, scores[i]) ** 4 for i in near]
+        mean = [sum(w * boxes[i][side] for w, i in zip(weights, near, strict=True))
+                for side in range(4)]  # fmt: skip
+        found.append([side / sum(weights) for side in mean] if sum(weights) else boxes[place])
+    return found
+
+
+@some
+@given(SEEDS, st.integers(1, 30), st.sampled_from([0.0, 0.3, 0.7, 1.0]), st.booleans())
+def test_votes(seed: int, count: int, least: float, negative: bool) -> None:
+    """Also scores below 0, and all of them so: then no box moves."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.rand(count, generator=generator).double() - (1.0 if negative else 0.3)
+    boxes = 100 * random_boxes(generator, count)
+    places = rank_boxes(scores, boxes, 0.5)
+    found = vote_boxes(places, scores, boxes, least)
+    expected = slow_votes(places.tolist(), scores.tolist(), boxes.tolist(), least)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+    if negative or least == 1 or count == 1:
+        torch.testing.assert_close(found, boxes[places])
+    for place, box in zip(places, found, strict=True):
+        voters = boxes[[slow_iou(boxes[place].tolist(), b) >= least for b in boxes.tolist()]]
+        assert (box >= voters.amin(0) - 1e-9).all()
+        assert (box <= voters.amax(0) + 1e-9).all()
+
+
+def test_votes_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the score has 16 times the weight; boxes beyond the candidates have none."""
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60], [0, 0, 10, 9]])
+    scores = torch.tensor([1.0, 2, 0, 0.5])
+    found = vote_boxes(torch.tensor([1, 2]), scores, boxes, 0.7)
+    high = (16 * 8 + 1 * 10 + 9 / 16) / (16 + 1 + 1 / 16)
+    assert found.tolist() == [[0, 0, pytest.approx(10), pytest.approx(high)], [50, 50, 60, 60]]
+    monkeypatch.setattr(ranking, "CANDIDATES", 2)
+    found = vote_boxes(torch.tensor([1]), scores, boxes, 0.7)
+    assert found.tolist() == [[0, 0, pytest.approx(10), pytest.approx((16 * 8 + 10) / 17)]]
+    assert vote_boxes(torch.tensor([0]), torch.zeros(4), boxes, 0.0).tolist() == [[0, 0, 10, 10]]
+
+
 @some
 @given(st.integers(1, 5), st.integers(1, 5))
 def test_windows_of_a_grid(height: int, width: int) -> None:
@@ -217,11 +276,13 @@ def test_the_best_window_without_a_price_of_area_is_the_photo(seed: int) -> None
     ("key", "value"),
     [
         ("score", "best"), ("gamma", -1), ("gamma", "a"), ("gamma", math.nan), ("nms", 1.5),
-        ("nms", True), ("size_prior", (0.5,)), ("size_prior", (0, 1)), ("size_prior", (0.5, 0)),
+        ("nms", True), ("vote", 2), ("vote", -0.1), ("vote", "x"), ("size_prior", 0.3),
+        ("size_prior", (0.5,)), ("size_prior", (0, 1)), ("size_prior", (0.5, 0)),
+        ("size_prior", (0.5, "a")), ("size_prior", (math.nan, 1)),
     ],
 )  # fmt: skip
 def test_unusable_settings_are_told(key: str, value: object) -> None:
-    with pytest.raises(UserError, match=rf"^rank\.{key}=.*: give ") as caught:
+    with pytest.raises(UserError, match=rf"^rank\.{key}.*=.*: give ") as caught:
         RankSettings(**{key: value})  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data_prep.errors import UserError
-from grounding.proposals.boxes import check_number, clean
+from grounding.proposals.boxes import clean
 from grounding.proposals.generators import make_generator
 
 NUMBERS = st.sampled_from([-np.inf, -5.0, 0.0, 1.5, 3.0, 7.0, 8.0, 40.0, np.inf, np.nan])
@@ -38,12 +38,6 @@ def test_against_a_slow_loop(rows: list[tuple[float, float, float, float]]) -> N
 
 def test_without_scores() -> None:
     assert clean(np.array([[0, 0, 2, 2]]), None, 3, 3).scores is None
-
-
-@pytest.mark.parametrize("value", [0, 11, True, None, "3", float("nan"), 2.5])
-def test_numbers_that_are_refused(value: object) -> None:
-    with pytest.raises(UserError, match=r"^key=.*: give a whole number, from 1 to 10$"):
-        check_number("key", value, 1, 10, whole=True)
 
 
 @pytest.mark.parametrize(
