@@ -30,9 +30,9 @@ PROTOCOLS = {
     "recall.any": "Share of phrases of which one of the first k boxes has IoU ≥ 0.5 with any one "
     "box of the phrase.",
     "upper_bound": "Share of phrases for which some proposal, wherever it is ranked, hits as in "
-    "recall.merged.",
+    "recall.merged; boxes that rank.vote has moved are no proposals, so recall may exceed it.",
     "upper_bound_any": "Share of phrases for which some proposal, wherever it is ranked, hits as "
-    "in recall.any.",
+    "in recall.any; recall may exceed it as it may upper_bound.",
     "pointing.any_box": "Share of phrases whose attention map has its maximum inside any box of "
     "the phrase, without tolerance; a map that points nowhere is a miss.",
     "pointing.union_box": "As pointing.any_box, but inside the box around all boxes of the phrase.",

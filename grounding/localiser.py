@@ -12,13 +12,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from data_prep.errors import UserError
+from data_prep.errors import UserError, check_number
 from grounding.classifier import TagClassifier
 from grounding.phrase_maps import combine
 from grounding.phrases import PhraseWords
 from grounding.pointing import Point, peak
 from grounding.priors import scores_and_priors
-from grounding.proposals.boxes import check_number
 from grounding.ranking import RankSettings, grid_windows, rank_boxes, score_boxes, vote_boxes
 from grounding.word_maps import MapSettings, word_maps
 from grounding.words import WordMatch
@@ -70,8 +69,7 @@ class PhraseSettings:
                 )
         check_number("phrase.head_weight", self.head_weight, 0, 1)
         check_number("phrase.context", self.context, 0, 10)
-        if self.centre is not None:
-            check_number("phrase.centre", self.centre, 0.01, 100)
+        check_number("phrase.centre", self.centre, 0.01, 100, or_null=True)
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Answer:
     boxes : ndarray (≤ 100, 4) float64
         Pixels, the best first.
     scores : ndarray (≤ 100,) float64
-        Of `boxes`, by `grounding.ranking.score_boxes`.
+        Of `boxes`, by `grounding.ranking.score_boxes`; before a vote moved them.
     """
 
     attention: np.ndarray
@@ -122,9 +120,10 @@ class Localiser:
         """
         groups = [self._words(phrase) for phrase in phrases]
         asked = list(dict.fromkeys(group for each in groups for group in each))
-        if not asked:  # no phrase has a known word
-            return middle(12, 12, SPREAD).repeat(len(phrases), 1, 1)
-        maps = word_maps(self.classifier, image, self._priors(image, asked), self.maps)
+        if asked:
+            maps = word_maps(self.classifier, image, self._priors(image, asked), self.maps)
+        else:  # no phrase has a known word
+            maps = torch.zeros(0, 12, 12, device=self.classifier.device)
         place = {group: i for i, group in enumerate(asked)}
         height, width = maps.shape[1:]
         unknown = middle(height, width, SPREAD).to(maps)

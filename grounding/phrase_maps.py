@@ -26,7 +26,8 @@ def combine(
     head : int or None
         Which of them is the head noun's.
     rule : {"mean", "max", "product", "head"}
-        "product" is the geometric mean. "head" is the mean in which the head's map has the weight
+        "product" is the geometric mean over the words with attention, and the plain mean where
+        their maps have no cell in common. "head" is the mean in which the head's map has the weight
         `head_weight` and the others share the rest; the plain mean where no word is the head.
     head_weight : float
         From 0 to 1; for "head" only.
@@ -50,7 +51,9 @@ def combine(
     if rule == "max":
         return shares.amax(0)
     if rule == "product":
-        return shares.log().mean(0).exp()  # log 0 = -inf, whose exp is 0
+        seen = shares[totals.flatten() > 0]
+        product = seen.log().mean(0).exp()  # log 0 = -inf, whose exp is 0
+        return product if (product > 0).any() else shares.mean(0)
     return torch.einsum("khw,k->hw", shares, _weights(shares, head, rule, head_weight))
 
 

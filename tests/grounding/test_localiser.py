@@ -12,15 +12,15 @@ from torch import Tensor
 from data_prep.vocabulary import Vocabulary
 from grounding.classifier import TagClassifier
 from grounding.heads import tag_net
-from grounding.localiser import Answer, Localiser, PhraseSettings, answers
+from grounding.localiser import Answer, Localiser, PhraseSettings, answers, in_context
 from grounding.phrases import PhraseWords
-from grounding.ranking import RankSettings
+from grounding.ranking import RankSettings, score_boxes, vote_boxes
 from grounding.word_maps import MapSettings, word_maps
 from grounding.words import WordMatch
 
 # The last word stands for two classes.
 VOCABULARY = Vocabulary((("dog",), ("cup",), ("sky",), ("tree",)))
-MAPS = MapSettings(layers=(28,), short_sides=(64,))
+MAPS = (MapSettings(layers=(28,), short_sides=(64,)),)
 PLAIN = RankSettings(gamma=0.5, nms=None, vote=None)
 
 
@@ -89,13 +89,15 @@ def test_a_phrase_is_the_mean_of_its_words(
 ) -> None:
     """The photo is not scored where every word is one class, and asked once for all words."""
     phrases = [phrase((0,), (2,), head=1), phrase((2,)), phrase((0,), (1,), (2,), head=0)]
-    found = localiser(tagger).phrase_maps(photo, phrases)
+    found = localiser(tagger).phrase_maps(photo, phrases, [0] * len(phrases))
     assert calls == {"logits": 0, "state": 1}
     single = [map_of(tagger, photo, one_class(number)) for number in range(3)]
     close(found[0], (single[0] + single[2]) / 2)
     close(found[1], single[2])
     close(found[2], (single[0] + single[1] + single[2]) / 3)
-    weighted = localiser(tagger, combine="head", head_weight=0.8).phrase_maps(photo, phrases)
+    weighted = localiser(tagger, combine="head", head_weight=0.8).phrase_maps(
+        photo, phrases, [0] * len(phrases)
+    )
     close(weighted[0], 0.2 * single[0] + 0.8 * single[2])
     close(weighted[1], single[2])
     close(weighted[2], 0.8 * single[0] + 0.1 * (single[1] + single[2]))
@@ -105,12 +107,12 @@ def test_the_photo_is_seen_once_for_any_number_of_phrases(
     tagger: TagClassifier, photo: Image.Image, calls: dict[str, int]
 ) -> None:
     several = [phrase((0,), (1, 3)), phrase(), phrase((2,))]
-    localiser(tagger).phrase_maps(photo, several)
+    localiser(tagger).phrase_maps(photo, several, [0, 0, 1])
     assert calls == {"logits": 1, "state": 1}
-    localiser(tagger).phrase_maps(photo, several * 20)
+    localiser(tagger).phrase_maps(photo, several * 20, range(60))
     assert calls == {"logits": 2, "state": 2}
-    flipped = replace(MAPS, flip=True, short_sides=(48, 64))
-    replace(localiser(tagger), maps=flipped).phrase_maps(photo, several)
+    flipped = (replace(MAPS[0], flip=True, short_sides=(48, 64)),)
+    replace(localiser(tagger), maps=flipped).phrase_maps(photo, several, [0, 0, 1])
     assert calls == {"logits": 3, "state": 6}
 
 
@@ -119,10 +121,10 @@ def test_words_of_several_classes_and_joint_priors(
 ) -> None:
     phrases = [phrase((1, 3)), phrase((0,), (1, 3))]
     general = map_of(tagger, photo, by_probability(tagger, photo, [1, 3]))
-    found = localiser(tagger).phrase_maps(photo, phrases)
+    found = localiser(tagger).phrase_maps(photo, phrases, [0] * len(phrases))
     close(found[0], general)
     close(found[1], (map_of(tagger, photo, one_class(0)) + general) / 2)
-    together = localiser(tagger, combine="prior").phrase_maps(photo, phrases)
+    together = localiser(tagger, combine="prior").phrase_maps(photo, phrases, [0] * len(phrases))
     close(together[0], general)
     close(together[1], map_of(tagger, photo, by_probability(tagger, photo, [0, 1, 3])))
 
@@ -133,10 +135,11 @@ def test_phrases_without_a_known_word(
 ) -> None:
     seen = map_of(tagger, photo, by_probability(tagger, photo, [0, 1, 2, 3]))
     for others in ([], [phrase((2,))]):
-        found = localiser(tagger, combine=combine).phrase_maps(photo, [phrase(), *others])
+        asked, captions = [phrase(), *others], [0] * (1 + len(others))
+        found = localiser(tagger, combine=combine).phrase_maps(photo, asked, captions)
         close(found[0], seen)
-        middle = localiser(tagger, combine=combine, unknown="centre")
-        (first, *rest) = middle.phrase_maps(photo, [phrase(), *others])
+        centred = localiser(tagger, combine=combine, unknown="centre")
+        (first, *rest) = centred.phrase_maps(photo, asked, captions)
         close(first, first.flip(0))
         close(first, first.flip(1))
         high, wide = first.shape
@@ -147,16 +150,43 @@ def test_phrases_without_a_known_word(
             close(each, map_of(tagger, photo, one_class(2)))
 
 
+def gaussian(high: int, wide: int, spread: float) -> Tensor:
+    """Around the middle, cell by cell, with a deviation in photo sides."""
+    cells = [
+        [((x + 0.5) / wide - 0.5) ** 2 + ((y + 0.5) / high - 0.5) ** 2 for x in range(wide)]
+        for y in range(high)
+    ]
+    return torch.exp(-torch.tensor(cells) / (2 * spread**2))
+
+
+def test_a_prior_on_the_middle(tagger: TagClassifier, photo: Image.Image) -> None:
+    """Known words or not; and before others of the caption are looked at."""
+    phrases, captions = [phrase((0,)), phrase(), phrase((2,))], [0, 0, 1]
+    settings = {"unknown": "centre", "combine": "max"}
+    plain = localiser(tagger, **settings).phrase_maps(photo, phrases, captions)
+    _, high, wide = plain.shape
+    prior = gaussian(high, wide, 0.4)
+    found = localiser(tagger, centre=0.4, **settings).phrase_maps(photo, phrases, captions)
+    close(found, plain * prior)
+    among = localiser(tagger, centre=0.4, context=0.7, **settings)
+    close(
+        among.phrase_maps(photo, phrases, captions),
+        in_context(plain * prior, captions, 0.7),
+    )
+    (alone,) = localiser(tagger, centre=0.4, **settings).phrase_maps(photo, [phrase()], [0])
+    close(alone, gaussian(12, 12, 0.3) * gaussian(12, 12, 0.4))
+
+
 def test_unknown_words_in_the_middle_cost_no_look(
     tagger: TagClassifier, photo: Image.Image, calls: dict[str, int]
 ) -> None:
-    found, _ = localiser(tagger, unknown="centre")(photo, [phrase(), phrase()], None)
+    found, _ = localiser(tagger, unknown="centre")(photo, [phrase(), phrase()], [0, 0], None)
     assert calls == {"logits": 0, "state": 0}
     x, y = found[0].point  # type: ignore[misc]
     high, wide = found[0].attention.shape
     assert abs(x - 40) <= 1 + 80 / wide / 2  # of an even number of cells the first is the middle
     assert abs(y - 25) <= 1 + 50 / high / 2
-    assert localiser(tagger)(photo, [], None)[0] == []
+    assert localiser(tagger)(photo, [], [], None)[0] == []
 
 
 def attention_in(grid: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> float:
@@ -225,3 +255,19 @@ def test_the_point_is_a_pixel_of_the_photo() -> None:
     assert (20 <= x < 30, 5 <= y < 10, 0 <= left < 10, 0 <= top < 5) == (True,) * 4
     assert found[2].point is None
     assert found[2].boxes.tolist() == [[0, 0, 30, 10]]
+
+
+def test_votes_move_boxes_and_leave_their_scores() -> None:
+    generator = torch.Generator().manual_seed(4)
+    size, maps = (90, 60), torch.rand(2, 4, 6, generator=generator)
+    moved, _ = answers(maps, size, None, RankSettings(nms=0.5, vote=0.6))
+    plain, windows = answers(maps, size, None, RankSettings(nms=0.5, vote=None))
+    for one, other, attention in zip(moved, plain, maps, strict=True):
+        assert np.array_equal(one.scores, other.scores)
+        assert one.point == other.point
+        places = [int(np.flatnonzero((windows == box).all(1))[0]) for box in other.boxes]
+        shares = torch.from_numpy(windows) / torch.tensor([*size, *size])
+        (scores,) = score_boxes(attention[None], shares, RankSettings())
+        expected = vote_boxes(torch.tensor(places), scores, torch.from_numpy(windows), 0.6)
+        assert np.allclose(one.boxes, expected.numpy())
+        assert not np.allclose(one.boxes, other.boxes)

@@ -40,7 +40,14 @@ def test_a_map_without_attention_counts_as_zeros() -> None:
     maps = torch.stack([MAPS[0], torch.zeros(1, 2)])
     assert combine(maps, 0, "mean").tolist() == [[0.125, 0.375]]
     assert combine(maps, 0, "max").tolist() == [[0.25, 0.75]]
-    assert combine(maps, 0, "product").tolist() == [[0.0, 0.0]]
+
+
+def test_a_product_always_has_attention() -> None:
+    """A word seen nowhere does not wipe out the others; words seen apart give their mean."""
+    nowhere = torch.stack([MAPS[0], torch.zeros(1, 2)])
+    torch.testing.assert_close(combine(nowhere, 1, "product"), torch.tensor([[0.25, 0.75]]))
+    apart = torch.tensor([[[2.0, 0.0, 0.0]], [[0.0, 1.0, 3.0]]])
+    torch.testing.assert_close(combine(apart, 0, "product"), torch.tensor([[0.5, 0.125, 0.375]]))
 
 
 def test_unknown_rule() -> None:

@@ -82,7 +82,7 @@ def mean_of(*maps: Tensor) -> Tensor:
 def test_one_scale_and_layer_is_the_engines_map(
     classifier: TagClassifier, photo: Image.Image, priors: Tensor
 ) -> None:
-    found = word_maps(classifier, photo, priors, MapSettings(short_sides=(128,)))
+    found = word_maps(classifier, photo, priors, [MapSettings(short_sides=(128,))])
     assert found.shape == (2, 8, 12)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, plain(classifier, photo, priors, 128, 14))
@@ -92,7 +92,7 @@ def test_scales_and_layers_are_averaged_on_the_finest_grid(
     classifier: TagClassifier, photo: Image.Image, priors: Tensor
 ) -> None:
     settings = MapSettings(layers=(14, "5"), short_sides=(64, 128))
-    found = word_maps(classifier, photo, priors, settings)
+    found = word_maps(classifier, photo, priors, [settings])
     grids = {
         (side, layer): plain(classifier, photo, priors, side, layer)
         for side in (64, 128)
@@ -112,17 +112,31 @@ def test_flips_are_flipped_back(
     once = plain(classifier, photo, priors, 128, 14)
     other = plain(classifier, mirrored, priors, 128, 14).flip(-1)
     assert not torch.allclose(once, other)
-    found = word_maps(classifier, photo, priors, settings)
+    found = word_maps(classifier, photo, priors, [settings])
     torch.testing.assert_close(found, (once + other) / 2)
-    torch.testing.assert_close(word_maps(classifier, mirrored, priors, settings), found.flip(-1))
+    torch.testing.assert_close(word_maps(classifier, mirrored, priors, [settings]), found.flip(-1))
+
+
+def test_methods_with_scales_of_their_own_are_averaged(
+    classifier: TagClassifier, photo: Image.Image, priors: Tensor
+) -> None:
+    """Every map counts alike: four of the first method, one of the second; cells of 16 pixels."""
+    two = [MapSettings("cmwp", (14, "5"), (64, 128)), MapSettings("cam", short_sides=(64,))]
+    cam = baseline_maps(classifier, "cam", classifier.preprocess(photo, 64)[None], priors)
+    looks = [plain(classifier, photo, priors, side, at) for side in (64, 128) for at in (14, "5")]
+    expected = mean_of(*(finer(maps, 8 // maps.shape[1]) for maps in (*looks, cam)))
+    torch.testing.assert_close(word_maps(classifier, photo, priors, two), expected)
+    torch.testing.assert_close(word_maps(classifier, photo, priors, two[::-1]), expected)
+    once = word_maps(classifier, photo, priors, two[:1])
+    assert not torch.allclose(once, expected, rtol=1e-2)
 
 
 @pytest.mark.parametrize("method", ["cmwp", "mwp", "cam", "grad_cam", "gradient"])
 def test_every_map_sums_to_one_or_is_zero(
     classifier: TagClassifier, photo: Image.Image, priors: Tensor, method: str
 ) -> None:
-    settings = MapSettings((method,), (14, 7), (64, 96), flip=True)
-    found = word_maps(classifier, photo, torch.cat([priors, torch.zeros(1, CLASSES)]), settings)
+    settings = MapSettings(method, (14, 7), (64, 96), flip=True)
+    found = word_maps(classifier, photo, torch.cat([priors, torch.zeros(1, CLASSES)]), [settings])
     assert (found >= 0).all()
     torch.testing.assert_close(found.sum((1, 2)), torch.tensor([1.0, 1.0, 0.0]))
 
@@ -132,14 +146,13 @@ def test_other_methods_have_their_own_layer(
 ) -> None:
     pixels = classifier.preprocess(photo, 128)[None]
     cam = baseline_maps(classifier, "cam", pixels, priors)
-    found = word_maps(classifier, photo, priors, MapSettings(("cam",), (14,), (128,)))
+    found = word_maps(classifier, photo, priors, [MapSettings("cam", (14,), (128,))])
     torch.testing.assert_close(found, cam / cam.sum((1, 2), keepdim=True))
 
 
 @pytest.mark.parametrize(
     ("key", "make"),
     [
-        ("methods", lambda: MapSettings(methods=("lime",))),
         ("layers", lambda: MapSettings(layers=())),
         ("layers", lambda: MapSettings(layers=(0,))),
         ("layers", lambda: MapSettings(layers=(True,))),
@@ -149,6 +162,11 @@ def test_other_methods_have_their_own_layer(
     ],
 )
 def test_unusable_settings_are_told(key: str, make: Callable[[], MapSettings]) -> None:
-    with pytest.raises(UserError, match=rf"^maps\.{key}=.*: give ") as caught:
+    with pytest.raises(UserError, match=rf"^maps\.cmwp\.{key}=.*: give ") as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_method_is_told() -> None:
+    with pytest.raises(UserError, match=r"^maps\.lime: give some of cmwp, mwp, cam, grad_cam, gra"):
+        MapSettings("lime")
