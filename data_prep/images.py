@@ -26,7 +26,8 @@ class UnusableImage(UserError):
     Attributes
     ----------
     code : str
-        Why, in a word or two: missing, not permitted, not an image, too large, truncated, damaged.
+        Why, in a word or two: missing, not permitted, not an image, too large, truncated, damaged,
+        other size.
     """
 
     def __init__(self, message: str, code: str = "damaged") -> None:

@@ -10,21 +10,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
 
-from data_prep.errors import UserError
+from data_prep.errors import UserError, check_number
 from data_prep.images import open_image
-from data_prep.phrases import PhraseData, PhrasePhoto, Problem
+from data_prep.phrases import PhrasePhoto, Problem
 from grounding.localiser import Localiser, PhraseSettings
 from grounding.phrases import PhraseResolver
 from grounding.processes import Processes, processes
-from grounding.proposals.boxes import check_number
+from grounding.proposals.boxes import NoProposals
 from grounding.proposals.generators import make_generator
 from grounding.ranking import RankSettings
 from grounding.word_maps import METHODS, MapSettings
@@ -40,10 +41,12 @@ from pipeline.localize_output import (
 from pipeline.localized_photo import PhotoLocaliser, map_baselines
 from pipeline.models import classifier
 from pipeline.phrase_data import SIZE_MISMATCH, fit_to_photo, read_phrases
-from pipeline.proposal_folder import BOXES, ProposalFolder, make_proposals
+from pipeline.proposal_folder import BOXES, Outcome, ProposalFolder, make_proposals
 from pipeline.proposal_folder import WRITES as PROPOSAL_FILES
 from pipeline.propose import ids_of, progress, proposal_settings
 from pipeline.stage import cores, device, disk_full, is_finished, start, strings
+
+T = TypeVar("T")
 
 PROPOSALS = "proposals"
 FOLDERS = (PARTS, f"{PROPOSALS}/{BOXES}")  # hold nothing but our files
@@ -70,7 +73,8 @@ def run(config: DictConfig) -> None:
         if here.on_first(lambda: is_finished(config)):
             return
         data = read_phrases(config)
-        if not any(photo.phrases for photo in data.photos):
+        photos = [photo for photo in data.photos if photo.phrases]
+        if not photos:
             raise UserError(
                 f"dataset={config.dataset.kind}: no phrase with a box in {len(data.photos):,} "
                 f"photos, {len(data.problems):,} problems{first_of(data.problems)}"
@@ -79,21 +83,20 @@ def run(config: DictConfig) -> None:
         folder = _proposal_folder(config)
         here.on_first(lambda: start(config, _inputs(config), WRITES, FOLDERS, resume=()))
         with disk_full(config.out, "free some, and the same command goes on"):
-            if folder is not None and folder.path == Path(config.out, PROPOSALS):
-                here.on_first(lambda: _make_proposals(config, data, folder.path))
-            _localise(config, data, localiser, folder, here)
+            proposals = _proposals(config, photos, folder, here)
+            _localise(config, photos, localiser, proposals, here)
             here.wait()
             here.on_first(lambda: write_results(config, data))
 
 
 def _localiser(config: DictConfig, here: Processes) -> PhotoLocaliser:
     tagger = classifier(config, here.device)
-    resolver = PhraseResolver(tagger.vocabulary, **_keys(config, "words"))
+    resolver = _made(partial(PhraseResolver, tagger.vocabulary), config, "words")
     localiser = Localiser(
         tagger,
         _map_settings(config),
-        PhraseSettings(**_keys(config, "phrase")),
-        RankSettings(**_keys(config, "rank")),
+        _made(PhraseSettings, config, "phrase"),
+        _made(RankSettings, config, "rank"),
     )
     baselines = map_baselines(strings(config.baselines), localiser)
     for each in (localiser, *baselines.values()):  # what cannot be treated is told at once
@@ -105,18 +108,21 @@ def _map_settings(config: DictConfig) -> tuple[MapSettings, ...]:
     names = list(config.maps) if isinstance(config.maps, DictConfig) else []
     if not names:
         raise UserError(f"maps={config.maps}: give its keys; --cfg job shows them")
-    return tuple(MapSettings(str(name), **_keys(config.maps, name, "maps.")) for name in names)
+    return tuple(_made(partial(MapSettings, name), config.maps, name, "maps.") for name in names)
 
 
-def _keys(config: DictConfig, group: str, above: str = "") -> dict[str, Any]:
-    """Give the keys of a group as plain values, lists as tuples."""
+def _made(make: Callable[..., T], config: DictConfig, group: str, above: str = "") -> T:
+    """Call `make` with the keys of a group as plain values, lists as tuples."""
     if not isinstance(config[group], DictConfig):
         raise UserError(f"{above}{group}={config[group]}: give its keys; --cfg job shows them")
-    keys = OmegaConf.to_container(config[group], resolve=True)
-    assert isinstance(keys, dict)
-    return {
-        str(key): tuple(value) if isinstance(value, list) else value for key, value in keys.items()
-    }
+    found = OmegaConf.to_container(config[group], resolve=True)
+    assert isinstance(found, dict)
+    keys = {str(k): tuple(one) if isinstance(one, list) else one for k, one in found.items()}
+    known = signature(make).parameters
+    for key in keys:
+        if key not in known:
+            raise UserError(f"{above}{group}.{key}: no such key; there are {', '.join(known)}")
+    return make(**keys)
 
 
 def _proposal_folder(config: DictConfig) -> ProposalFolder | None:
@@ -141,10 +147,37 @@ def _inputs(config: DictConfig) -> list[Path]:
     return [Path(place) for place in places if place is not None]
 
 
-def _make_proposals(config: DictConfig, data: PhraseData, folder: Path) -> None:
-    """Make the proposals of all photos; those of unusable photos are told later."""
-    photos = ids_of([photo.path for photo in data.photos if photo.phrases])
-    make_proposals(
+def _proposals(
+    config: DictConfig,
+    photos: Sequence[PhrasePhoto],
+    folder: ProposalFolder | None,
+    here: Processes,
+) -> Callable[[PhrasePhoto], np.ndarray | None]:
+    """Give what reads the boxes (N, 4) of a photo; the first process makes those of OUT before."""
+    if folder is None:
+        return lambda _: None
+    by_id = ids_of([photo.path for photo in photos])  # as stage=propose knows them
+    ids = {path: image_id for image_id, path in by_id.items()}
+    failed: dict[str, Outcome] = {}
+    if folder.path == Path(config.out, PROPOSALS):
+        failed = here.on_first(lambda: _make_proposals(config, by_id, folder.path))
+
+    def read(photo: PhrasePhoto) -> np.ndarray:
+        assert photo.width is not None
+        assert photo.height is not None
+        image_id = ids[photo.path]
+        if image_id in failed:
+            raise NoProposals(failed[image_id].reason, failed[image_id].code)
+        return folder.proposals(image_id, (photo.width, photo.height)).boxes
+
+    return read
+
+
+def _make_proposals(
+    config: DictConfig, photos: Mapping[str, Path], folder: Path
+) -> dict[str, Outcome]:
+    """Make the proposals of photos; give what became of those without."""
+    outcomes = make_proposals(
         photos,
         proposal_settings(config),
         folder,
@@ -152,21 +185,19 @@ def _make_proposals(config: DictConfig, data: PhraseData, folder: Path) -> None:
         config.max_pixels,
         lambda coming: progress(coming, len(photos)),
     )
+    return {one.image_id: one for one in outcomes if one.code}
 
 
 def _localise(
     config: DictConfig,
-    data: PhraseData,
+    photos: Sequence[PhrasePhoto],
     localiser: PhotoLocaliser,
-    folder: ProposalFolder | None,
+    proposals: Callable[[PhrasePhoto], np.ndarray | None],
     here: Processes,
 ) -> None:
     """Write the parts of this process that are not there yet."""
     parts = Path(config.out, PARTS)
     parts.mkdir(exist_ok=True)
-    photos = [photo for photo in data.photos if photo.phrases]
-    ids = {path: image_id for image_id, path in ids_of([one.path for one in photos]).items()}
-    proposals = partial(_proposals, folder, ids)
     firsts = range(here.rank * config.chunk, len(photos), here.world * config.chunk)
     console = Console(stderr=True)
     for first in track(
@@ -203,25 +234,14 @@ def _write_part(
     write_part(part, rows, problems, time.perf_counter() - began)
 
 
-def _proposals(
-    folder: ProposalFolder | None, ids: Mapping[Path, str], photo: PhrasePhoto
-) -> np.ndarray | None:
-    """Boxes (N, 4) of a photo, which the folder knows as stage=propose does; see `ids_of`."""
-    if folder is None:
-        return None
-    assert photo.width is not None
-    assert photo.height is not None
-    return folder.proposals(ids[photo.path], (photo.width, photo.height)).boxes
-
-
 def _check(config: DictConfig) -> None:
     if config.size_mismatch not in SIZE_MISMATCH:
         raise UserError(
             f"size_mismatch={config.size_mismatch}: give one of {', '.join(SIZE_MISMATCH)}"
         )
-    for key in ("max_pixels", "chunk", "threads"):
-        if key != "threads" or config.threads is not None:
-            check_number(key, config[key], 1, whole=True)
+    for key in ("max_pixels", "chunk"):
+        check_number(key, config[key], 1, whole=True)
+    check_number("threads", config.threads, 1, whole=True, or_null=True)
     check_number("seed", config.seed, 0, whole=True)
     for name in strings(config.baselines):
         if name not in METHODS:

@@ -9,12 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from data_prep.entities import read_entities
-from data_prep.errors import UserError
+from data_prep.errors import UserError, check_number
+from data_prep.images import UnusableImage
 from data_prep.phrase_lines import read_phrase_lines
 from data_prep.phrases import PhraseData, PhrasePhoto, Problem, fit_box
 from data_prep.refcoco import read_refcoco
 
 SIZE_MISMATCH = ("scale", "warn", "refuse")
+OTHER_SIZE = "other size"  # code of a problem
 KEYS = {
     "entities": {"root", "images", "split", "captions"},
     "jsonl": {"file", "images"},
@@ -31,12 +33,8 @@ def read_phrases(config: DictConfig) -> PhraseData:
         A key is unusable, or the dataset cannot be read.
     """
     data = _read(config)
-    limit = config.limit
-    if limit is None:
-        return data
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-        raise UserError(f"limit={limit}: give a whole number of photos, 1 or more, or null")
-    return replace(data, photos=data.photos[:limit])
+    check_number("limit", config.limit, 1, whole=True, or_null=True)
+    return replace(data, photos=data.photos[: config.limit])
 
 
 def _read(config: DictConfig) -> PhraseData:
@@ -87,7 +85,7 @@ def fit_to_photo(
 
     Raises
     ------
-    UserError
+    UnusableImage
         The size differs, and `how` is "refuse".
     """
     size = image.size
@@ -100,8 +98,9 @@ def fit_to_photo(
         "get the photo in its original size"
     )
     if how == "refuse":
-        raise UserError(f"{photo.path}: {reason}, or give size_mismatch=scale")
-    code = "boxes scaled" if how == "scale" else "other size"
+        message = f"{photo.path}: {reason}, or give size_mismatch=scale"
+        raise UnusableImage(message, OTHER_SIZE)
+    code = "boxes scaled" if how == "scale" else OTHER_SIZE
     problem = Problem(str(photo.path), code, reason)
     x, y = size[0] / photo.width, size[1] / photo.height
     photo = replace(photo, width=size[0], height=size[1])

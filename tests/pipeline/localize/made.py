@@ -24,7 +24,10 @@ WINDOWS = (
     "proposals=sliding_windows",
     *("proposals.scales=[0.5,0.2,0.08]", "proposals.aspect_ratios=[0.5,1,2]"),
 )
-QUICK = ("maps.layers=[28]", "maps.short_sides=[64]", "device=cpu", "threads=1")
+QUICK = (
+    *("~maps.cam", "maps.cmwp.layers=[28]", "maps.cmwp.short_sides=[64]"),
+    *("baselines=[mwp]", "device=cpu", "threads=1"),
+)
 
 Box = tuple[int, int, int, int]
 

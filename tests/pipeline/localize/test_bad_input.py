@@ -91,7 +91,7 @@ def test_a_photo_of_another_size_than_its_annotation(
 ) -> None:
     draw(PHOTOS[0]).resize((192, 36)).save(own / "images" / "1001.png")
     out = localise(f"size_mismatch={how}")
-    codes = {"scale": "boxes scaled", "warn": "other size", "refuse": "unusable"}
+    codes = {"scale": "boxes scaled", "warn": "other size", "refuse": "other size"}
     assert told(out) == [("1001.png", codes[how])]
     assert "192×36 pixels, but annotated as 96×72" in rejects(out)[0]["reason"]
     found = [row for row in rows(out) if row["image_id"] == "1001"]
@@ -162,13 +162,14 @@ def test_photos_without_proposals_are_misses(
     assert ("random_proposal" in found["baselines"]) == (empty != PHOTOS)
 
 
-def test_only_unknown_words(finished: Path, localise: Callable[..., Path], own: Path) -> None:
-    """All phrases get the map of what is seen at all, and count."""
+def test_only_unknown_words(localise: Callable[..., Path], own: Path) -> None:
+    """All phrases get the map of what is seen at all, as the one among others did, and count."""
+    keys = ["phrase.unknown=seen", "phrase.context=0"]
+    seen = {row["image_id"]: row["attention"] for row in rows(localise(*keys)) if not row["words"]}
     for file in (own / "Sentences").iterdir():
         file.write_text("[/EN#1/other qwertz] .\n")
-    out = localise()
+    out = localise(*keys, "overwrite=true")
     assert (metrics(out)["phrases"], metrics(out)["out_of_vocabulary"]) == (4, 1.0)
-    seen = {row["image_id"]: row["attention"] for row in rows(finished) if not row["words"]}
     assert {row["image_id"]: row["attention"] for row in rows(out)}["1002"] == seen["1002"]
 
 

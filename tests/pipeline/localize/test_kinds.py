@@ -25,7 +25,7 @@ from tests.pipeline.localize.made import (
     write_refcoco,
 )
 
-AS_MADE = ("baselines=null", *QUICK)
+AS_MADE = (*QUICK, "baselines=null")
 
 
 def numbers(out: Path) -> dict[str, Any]:
@@ -58,18 +58,30 @@ def boxes(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "refcoco"])
-def test_other_datasets_with_the_boxes_of_stage_propose(
-    kind: str, photos: Path, boxes: Path, model: str, finished: Path, tmp_path: Path
+def test_json_lines_with_the_boxes_of_stage_propose(
+    photos: Path, boxes: Path, model: str, finished: Path, tmp_path: Path
 ) -> None:
-    write = {"jsonl": write_lines, "refcoco": write_refcoco}[kind]
-    file = write(tmp_path / "file")
-    dataset = [f"dataset={kind}", f"dataset.file={file}", f"dataset.images={photos}"]
+    file = write_lines(tmp_path / "file")
+    dataset = ["dataset=jsonl", f"dataset.file={file}", f"dataset.images={photos}"]
     proposals = ["proposals=folder", f"proposals.folder={boxes}"]
     run(model, *dataset, *proposals, *QUICK, f"out={tmp_path / 'out'}")
     assert numbers(tmp_path / "out") == numbers(finished)
     assert first_boxes(tmp_path / "out") == first_boxes(finished)
     assert not (tmp_path / "out" / "proposals").exists()
+
+
+def test_referring_expressions_stand_alone(
+    photos: Path, boxes: Path, root: Path, model: str, finished: Path, tmp_path: Path
+) -> None:
+    """Each is a caption of its own, so there is no context that it could give way to."""
+    file = write_refcoco(tmp_path / "file")
+    dataset = ["dataset=refcoco", f"dataset.file={file}", f"dataset.images={photos}"]
+    keys = [model, *AS_MADE, "proposals=folder", f"proposals.folder={boxes}"]
+    run(*keys, *dataset, f"out={tmp_path / 'out'}")
+    run(*keys, f"dataset.root={root}", "phrase.context=0", f"out={tmp_path / 'alone'}")
+    assert numbers(tmp_path / "out") == numbers(tmp_path / "alone")
+    assert first_boxes(tmp_path / "out") == first_boxes(tmp_path / "alone")
+    assert first_boxes(tmp_path / "out") != first_boxes(finished)
 
 
 def test_boxes_from_a_file(finished: Path, root: Path, model: str, tmp_path: Path) -> None:
@@ -83,6 +95,19 @@ def test_boxes_from_a_file(finished: Path, root: Path, model: str, tmp_path: Pat
     run(model, f"dataset.root={root}", *proposals, *QUICK, f"out={tmp_path / 'out'}")
     assert numbers(tmp_path / "out") == numbers(finished)
     assert first_boxes(tmp_path / "out") == first_boxes(finished)
+
+
+def test_a_file_that_lacks_a_photo(root: Path, model: str, tmp_path: Path) -> None:
+    """The reason is the file's."""
+    boxes = {photo.id: [[5, 5, 40, 40]] for photo in PHOTOS[1:]}
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    proposals = ["proposals=file", f"proposals.path={tmp_path / 'boxes.json'}"]
+    run(model, f"dataset.root={root}", *proposals, *AS_MADE, f"out={tmp_path / 'out'}")
+    (told,) = rejects(tmp_path / "out")
+    assert (Path(told["where"]).stem, told["code"]) == (PHOTOS[0].id, "no boxes")
+    assert "boxes.json" in told["reason"]
+    assert told["reason"].endswith("no boxes of it; check the names there")
+    assert metrics(tmp_path / "out")["rejected"] == {"no boxes": 1}
 
 
 def test_exhaustive(root: Path, model: str, tmp_path: Path) -> None:

@@ -156,7 +156,9 @@ def test_baselines_without_attention(finished: Path) -> None:
 def test_a_map_baseline_is_a_run_with_that_map(
     keys: list[str], finished: Path, tmp_path: Path
 ) -> None:
-    run(*keys, f"out={tmp_path / 'out'}", "maps.methods=[mwp]", "baselines=null")
+    plain = ["~maps.cmwp", "+maps.mwp={}", "phrase.combine=mean", "phrase.unknown=centre"]
+    plain += ["phrase.centre=null", "phrase.context=0", "baselines=null"]
+    run(*keys, f"out={tmp_path / 'out'}", *plain)
     found, baseline = lasting(tmp_path / "out"), lasting(finished)["baselines"]["mwp"]
     assert baseline == {key: found[key] for key in ("recall", "pointing")}
     assert baseline["recall"] != lasting(finished)["recall"]

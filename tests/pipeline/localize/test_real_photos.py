@@ -14,7 +14,9 @@ def test_four_photos(real_data: Path, tmp_path: Path) -> None:
     if not root.is_dir():
         pytest.skip(f"{root}: no such folder")
     keys = ["model=efficientnet_lite0", f"dataset.root={root}", "dataset.split=dev"]
-    keys += ["maps.short_sides=[224]", "device=cpu", "baselines=null", "limit=4"]
+    keys += ["maps.cam.short_sides=[224]", "maps.cmwp.short_sides=[224]", "baselines=null"]
+    keys += ["maps.cam.flip=false"]
+    keys += ["device=cpu", "limit=4"]
     run(*keys, "proposals=exhaustive", f"out={tmp_path / 'out'}")
     found = metrics(tmp_path / "out")
     assert found["photos"] == 4
