@@ -28,3 +28,9 @@ def finished(keys: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("finished") / "out"
     run(*keys, f"out={out}")
     return out
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the report, which takes half of a run, where it is not looked at."""
+    monkeypatch.setattr("pipeline.localize_output.write_report", lambda *_: None)

@@ -12,6 +12,8 @@ from pipeline.localized_photo import PhotoLocaliser
 from tests.pipeline.localize.made import lasting, run
 from tests.pipeline.train.processes import begin, finish, two
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 WINDOWS_OF = "proposals/boxes/*.npz"
 
 

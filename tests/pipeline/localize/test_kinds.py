@@ -25,6 +25,8 @@ from tests.pipeline.localize.made import (
     write_refcoco,
 )
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 AS_MADE = (*QUICK, "baselines=null")
 
 
