@@ -78,11 +78,14 @@ def point_hits(point: Point | None, boxes: Sequence[Box], tolerance: float = TOL
     tolerance : float
         Largest allowed Euclidean distance in pixels to the nearest pixel of a box, included. So
         the disc of that radius around the point touches the box. With this reading the centre
-        baseline comes out as published.
+        baseline comes out as published. 0: the pixel's centre is in a box, whose coordinates may
+        be fractions.
     """
     if point is None:
         return False
     x, y = point
+    if tolerance == 0:
+        return any(x1 <= x + 0.5 < x2 and y1 <= y + 0.5 < y2 for x1, y1, x2, y2 in boxes)
     return any(
         math.hypot(max(x1 - x, x - (x2 - 1), 0), max(y1 - y, y - (y2 - 1), 0)) <= tolerance
         for x1, y1, x2, y2 in boxes

@@ -66,6 +66,20 @@ def test_tolerance_zero_is_the_box_itself() -> None:
     assert not hit(spike(60, 49), [BOX], tolerance=0)
 
 
+def test_without_tolerance_the_centres_of_pixels_count() -> None:
+    def columns(box: Box) -> list[int]:
+        inside = [x for x in range(30) if point_hits((x, 5), [box], 0)]
+        assert inside == [
+            y for y in range(30) if point_hits((5, y), [(*box[1::-1], *box[:1:-1])], 0)
+        ]
+        return inside
+
+    assert columns((10.3, 0.0, 20.7, 9.0)) == list(range(10, 21))
+    assert columns((10.5, 0.0, 20.5, 9.0)) == list(range(10, 20))
+    assert columns((10.6, 0.0, 20.4, 9.0)) == list(range(11, 20))
+    assert columns((10.6, 0.0, 11.4, 9.0)) == []
+
+
 @pytest.mark.parametrize("value", [0.0, 3.0, -1.0, math.nan, math.inf])
 def test_a_map_that_points_nowhere_is_a_miss(value: float) -> None:
     attention = np.full((80, 100), value)
