@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike
 from torchvision.ops import box_iou
 
 from grounding.pointing import TOLERANCE, Box, Point, point_hits
+from grounding.ranking import DEPTH
 
 THRESHOLD = 0.5  # intersection over union of a hit
 KS = (1, 5, 10)
-DEPTH = 100  # of the ranked list
 LARGE = 0.05  # of the photo, for pointing.large
 
 PROTOCOLS = {

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from data_prep.phrases import Phrase, PhrasePhoto
-from grounding.localisation import first_hit, overlaps
+from grounding.localisation import THRESHOLD, first_hit, overlaps
 from grounding.localiser import Answer, Localiser, PhraseSettings
 from grounding.phrases import PhraseResolver, PhraseWords
-from grounding.word_maps import MapSettings
+from grounding.word_maps import Looks, MapSettings
 
 SHOWN = 10  # boxes of a phrase that are written
 
@@ -50,9 +50,10 @@ class PhotoLocaliser:
         """
         words = [self.resolver(photo.captions[p.caption], p.start, p.end) for p in photo.phrases]
         captions = [phrase.caption for phrase in photo.phrases]
-        answers, ranked = self.localiser(image, words, captions, boxes)
+        looks = Looks(self.localiser.classifier, image)  # one for all: they share some
+        answers, ranked = self.localiser(looks, words, captions, boxes)
         others = {
-            name: localiser(image, words, captions, boxes)[0]
+            name: localiser(looks, words, captions, boxes)[0]
             for name, localiser in self.baselines.items()
         }
         rows = []
@@ -93,7 +94,7 @@ def _scored(answer: Answer, ranked: np.ndarray, phrase: Phrase) -> dict[str, Any
     in_order = dict(zip(("merged", "any"), overlaps(ranked, phrase.boxes), strict=True))
     found: dict[str, Any] = {"proposals": len(ranked)} | _ranks(answer, phrase) | _point(answer)
     for protocol, iou in in_order.items():
-        hits = int((iou >= 0.5).sum())
+        hits = int((iou >= THRESHOLD).sum())
         found[f"hits_{protocol}"], found[f"upper_{protocol}"] = hits, hits > 0
         found[f"first_{protocol}"] = first_hit(iou)
     best = overlaps(answer.boxes[:1], phrase.boxes)
@@ -122,5 +123,5 @@ def _point(answer: Answer) -> dict[str, int | None]:
 
 def map_baselines(names: Sequence[str], localiser: Localiser) -> dict[str, Localiser]:
     """Give for each method the localiser of its plain maps: one look, the mean over the words."""
-    plain = PhraseSettings(unknown="centre")
+    plain = PhraseSettings()
     return {name: replace(localiser, maps=(MapSettings(name),), phrase=plain) for name in names}

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from grounding.localisation import DEPTH, THRESHOLD, Localised, random_recall, recall
+from grounding.localisation import THRESHOLD, Localised, random_recall, recall
+from grounding.ranking import DEPTH
 
 # Drawn in colours that stand for the page's own, light or dark.
 INK, RUN, OTHER, MUTED = "#010101", "#020202", "#030303", "#040404"

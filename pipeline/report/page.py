@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pyarrow as pa
 
-from grounding.localisation import DEPTH
+from grounding.ranking import DEPTH
 from pipeline.phrase_table import localised
 from pipeline.report import figures, tables
 from pipeline.report.gallery import OpenPhoto, gallery
