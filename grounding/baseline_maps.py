@@ -60,7 +60,7 @@ def baseline_maps(
         raise ValueError(f"method {method!r}: choose from {', '.join(get_args(BaselineMethod))}")
     priors = priors.to(pixels)
     if method == "cam":
-        return _cam(classifier, pixels, priors)
+        return cam_of_features(classifier, cam_features(classifier, pixels), priors)
     captum = _captum(method)
 
     def score(given: Tensor, prior: Tensor) -> Tensor:
@@ -88,7 +88,14 @@ def _captum(method: str) -> ModuleType:
 
 
 @torch.no_grad()
-def _cam(classifier: TagClassifier, pixels: Tensor, priors: Tensor) -> Tensor:
+def cam_features(classifier: TagClassifier, pixels: Tensor) -> Tensor:
+    """Features (C, h, w) of the last convolution, whose mean a linear head scores; see above.
+
+    Raises
+    ------
+    UserError
+        The net has no such head.
+    """
     layers = _layers(classifier, pixels)
     kept: dict[str, Tensor] = {}
 
@@ -114,7 +121,15 @@ def _cam(classifier: TagClassifier, pixels: Tensor, priors: Tensor) -> Tensor:
             f"model {classifier.name}: CAM needs a linear head under global average pooling; "
             "leave cam out, or take grad_cam"
         )
-    return torch.einsum("km,mc,chw->khw", priors, weights, features[0]).clamp(min=0).float()
+    return features[0]
+
+
+@torch.no_grad()
+def cam_of_features(classifier: TagClassifier, features: Tensor, priors: Tensor) -> Tensor:
+    """CAM (K, h, w) of words, each a prior over the classes (K, M), from `cam_features`."""
+    weights = _known[classifier.model].head.weight.flatten(1)  # (M, C)
+    maps = torch.einsum("kc,chw->khw", priors.to(weights) @ weights, features)
+    return maps.clamp(min=0).float()
 
 
 @dataclass(frozen=True)

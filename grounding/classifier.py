@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional
 
 from data_prep.errors import UserError
 from data_prep.images import open_image
@@ -22,7 +21,7 @@ from data_prep.vocabulary import Vocabulary
 from grounding import model_folder
 from grounding.excitation import ExcitationBackprop, State, UnsupportedOperation
 from grounding.models import BUNDLED, load_model
-from grounding.preprocessing import Preprocessing, attention_size, scoring_size
+from grounding.preprocessing import Preprocessing, attention_size, scoring_size, upsampled
 from grounding.priors import scores_and_priors
 from grounding.words import WordMatch, resolve
 
@@ -246,7 +245,7 @@ class TagClassifier:
             state = self.state(pixels, target, resolution)
             grids = getattr(state, method)(asked)[0]  # (K, h, w)
             leak = state.leak(priors)[0].tolist()
-        maps = [_resize(grid, photo.height, photo.width) for grid in grids]
+        maps = [upsampled(grid, *photo.size) for grid in grids]
         return Attention(
             maps=dict(zip(words, maps, strict=True)),
             matches=matches,
@@ -300,11 +299,3 @@ class TagClassifier:
             yield
         except UnsupportedOperation as error:
             raise UserError(f"model {self.name}: {' '.join(str(error).split())}") from error
-
-
-def _resize(grid: Tensor, height: int, width: int) -> np.ndarray:
-    """(h, w) → (height, width) float32, bilinear; cell centres stay where they are."""
-    resized = functional.interpolate(
-        grid[None, None].float(), size=(height, width), mode="bilinear", align_corners=False
-    )
-    return resized[0, 0].cpu().numpy()

@@ -10,18 +10,21 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from data_prep.errors import UserError, check_number
 from grounding.classifier import TagClassifier
 from grounding.phrase_maps import combine
 from grounding.phrases import PhraseWords
 from grounding.pointing import Point, peak
+from grounding.preprocessing import upsampled
 from grounding.priors import scores_and_priors
 from grounding.ranking import RankSettings, grid_windows, rank_boxes, score_boxes, vote_boxes
-from grounding.word_maps import MapSettings, word_maps
+from grounding.word_maps import Looks, MapSettings, shares, word_maps
 from grounding.words import WordMatch
 
+MOST_LINES = 32  # cells a side of the grid of all windows
+SCORES_AT_ONCE = 1_000_000  # maps × boxes; bounds the memory
+POINT_SIDE = 1024  # pixels; a larger photo's map is looked at in this size for its maximum
 SPREAD = 0.3  # of the map of an unknown phrase, in photo sides
 
 Combination = Literal["mean", "max", "product", "head", "prior"]
@@ -35,8 +38,8 @@ class PhraseSettings:
     Attributes
     ----------
     combine : {"mean", "max", "product", "head", "prior"}
-        See `grounding.phrase_maps.combine`; "prior" asks for all words together, by
-        `grounding.phrase_maps.joint_prior`.
+        See `grounding.phrase_maps.combine`; "prior" asks for all words together, by one prior over
+        their classes in proportion to their probabilities.
     head_weight : float
         Of the head noun, from 0 to 1; for "head".
     unknown : {"seen", "centre"}
@@ -46,8 +49,8 @@ class PhraseSettings:
         Photographers put things in the middle: maps are multiplied by a Gaussian around it, of
         this deviation in photo sides. None: no such prior.
     context : float
-        From 0. A phrase's map m gives way where the other phrases of its caption are seen: with q
-        the mean of their maps, it becomes m · (m / (m + q))^context.
+        From 0. A phrase's map m gives way where the other phrases of its caption are seen, those
+        with a known word: with q the mean of their maps, it becomes m · (m / (m + q))^context.
 
     Raises
     ------
@@ -57,7 +60,7 @@ class PhraseSettings:
 
     combine: Combination = "mean"
     head_weight: float = 0.5
-    unknown: Unknown = "seen"
+    unknown: Unknown = "centre"
     centre: float | None = None
     context: float = 0.0
 
@@ -112,7 +115,7 @@ class Localiser:
 
     @torch.no_grad()
     def phrase_maps(
-        self, image: Image.Image, phrases: Sequence[PhraseWords], captions: Sequence[int]
+        self, looks: Looks, phrases: Sequence[PhraseWords], captions: Sequence[int]
     ) -> Tensor:
         """Make the maps (P, h, w) of phrases; the photo is classified alike for any number.
 
@@ -121,7 +124,7 @@ class Localiser:
         groups = [self._words(phrase) for phrase in phrases]
         asked = list(dict.fromkeys(group for each in groups for group in each))
         if asked:
-            maps = word_maps(self.classifier, image, self._priors(image, asked), self.maps)
+            maps = word_maps(looks, self._priors(looks, asked), self.maps)
         else:  # no phrase has a known word
             maps = torch.zeros(0, 12, 12, device=self.classifier.device)
         place = {group: i for i, group in enumerate(asked)}
@@ -136,11 +139,12 @@ class Localiser:
         result = torch.stack(found)
         if self.phrase.centre is not None:
             result = result * middle(height, width, self.phrase.centre).to(result)
-        return in_context(result, captions, self.phrase.context)
+        known = [not phrase.out_of_vocabulary for phrase in phrases]
+        return in_context(result, captions, known, self.phrase.context)
 
     def __call__(
         self,
-        image: Image.Image,
+        looks: Looks,
         phrases: Sequence[PhraseWords],
         captions: Sequence[int],
         boxes: np.ndarray | None,
@@ -149,13 +153,14 @@ class Localiser:
 
         Parameters
         ----------
-        image : PIL.Image.Image
-            RGB.
+        looks : Looks
+            At the photo.
         phrases : sequence of P PhraseWords
         captions : sequence of P int
             The caption that each of them stands in.
         boxes : ndarray (N, 4) or None
-            Proposals in pixels; None: all windows of the maps' grid.
+            Proposals in pixels; None: all windows of the maps' grid, or of one of
+            `MOST_LINES` cells a side if that is finer.
 
         Returns
         -------
@@ -165,8 +170,8 @@ class Localiser:
         """
         if not phrases:
             return [], np.zeros((0, 4))
-        maps = self.phrase_maps(image, phrases, captions)
-        return answers(maps, image.size, boxes, self.rank)
+        maps = self.phrase_maps(looks, phrases, captions)
+        return answers(maps, looks.image.size, boxes, self.rank)
 
     def try_out(self) -> None:
         """Make a map of a grey picture.
@@ -177,7 +182,7 @@ class Localiser:
             The classifier's net cannot be treated so, or a package is missing.
         """
         word = torch.eye(1, len(self.classifier.vocabulary), device=self.classifier.device)
-        word_maps(self.classifier, Image.new("RGB", (64, 64), "grey"), word, self.maps)
+        word_maps(Looks(self.classifier, Image.new("RGB", (64, 64), "grey")), word, self.maps)
 
     def _words(self, phrase: PhraseWords) -> list[tuple[WordMatch, ...]]:
         """Say what is asked for a phrase: a map for each of these groups of words."""
@@ -187,7 +192,7 @@ class Localiser:
             return [phrase.words]
         return [(word,) for word in phrase.words]
 
-    def _priors(self, image: Image.Image, asked: Sequence[tuple[WordMatch, ...]]) -> Tensor:
+    def _priors(self, looks: Looks, asked: Sequence[tuple[WordMatch, ...]]) -> Tensor:
         """Turn groups of words into priors (K, M); a group without words is all classes."""
         classes = [tuple(sorted({c for word in group for c in word.classes})) for group in asked]
         count = len(self.classifier.vocabulary)
@@ -196,8 +201,7 @@ class Localiser:
             priors[range(len(asked)), [each[0] for each in classes]] = 1
             return priors.to(self.classifier.device)
         matches = [WordMatch("", each or tuple(range(count)), (), "hypernym") for each in classes]
-        logits = self.classifier.logits(image)
-        return scores_and_priors(logits, matches, self.classifier.multi_label)[1]
+        return scores_and_priors(looks.logits(), matches, self.classifier.multi_label)[1]
 
 
 def answers(
@@ -206,20 +210,23 @@ def answers(
     """Rank boxes by maps (P, h, w); see `Localiser`. `size` is the photo's width and height."""
     scale = torch.tensor([*size, *size], dtype=torch.float64)
     if boxes is None:
-        pixels = grid_windows(*maps.shape[1:]) * scale
+        height, width = (min(side, MOST_LINES) for side in maps.shape[1:])
+        pixels = grid_windows(height, width) * scale
     else:
         pixels = torch.from_numpy(boxes.astype(np.float64))
-    shares = pixels / scale
+    together = max(1, SCORES_AT_ONCE // max(1, len(pixels)))
+    scores = (
+        own for some in maps.split(together) for own in score_boxes(some, pixels / scale, settings)
+    )
     found = []
-    for attention in maps:  # one by one: all windows of a fine grid are many
-        (own,) = score_boxes(attention[None], shares, settings)
+    for attention, own in zip(maps, scores, strict=True):
         order = rank_boxes(own, pixels, settings.nms)
         best = pixels[order]
-        if settings.vote is not None and len(best):
+        if settings.vote is not None:
             best = vote_boxes(order, own, pixels, settings.vote)
         answer = Answer(
             attention.cpu().numpy(),
-            peak(_at_photo(attention, size)),
+            _point(attention, size),
             best.numpy(),
             own.cpu()[order].numpy(),
         )
@@ -233,21 +240,28 @@ def middle(height: int, width: int, spread: float) -> Tensor:
     return torch.exp(-(x**2 + y[:, None] ** 2) / (2 * spread**2))
 
 
-def in_context(maps: Tensor, captions: Sequence[int], strength: float) -> Tensor:
+def in_context(
+    maps: Tensor, captions: Sequence[int], known: Sequence[bool], strength: float
+) -> Tensor:
     """Let the maps (P, h, w) of phrases give way to each other; see `PhraseSettings.context`."""
     of = torch.tensor(captions, device=maps.device)
-    together = (of[:, None] == of).float().fill_diagonal_(0)
+    seen = torch.tensor(known, device=maps.device) & maps.flatten(1).any(1)
+    together = ((of[:, None] == of) & seen).float().fill_diagonal_(0)
     others = together.sum(1)
     if strength == 0 or not others.any():
         return maps
-    totals = maps.sum((1, 2), keepdim=True)
-    shares = torch.where(totals > 0, maps / totals, 0)
-    mean = torch.einsum("pq,qhw->phw", together / others.clamp(min=1)[:, None], shares)
-    own = torch.where(shares > 0, shares / (shares + mean), 0)
-    return shares * own**strength
+    scaled = shares(maps)
+    mean = torch.einsum("pq,qhw->phw", together / others.clamp(min=1)[:, None], scaled)
+    own = torch.where(scaled > 0, scaled / (scaled + mean), 0)
+    return scaled * own**strength
 
 
-def _at_photo(attention: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) → (height, width), bilinear; cell centres stay where they are."""
-    large = functional.interpolate(attention[None, None], (size[1], size[0]), mode="bilinear")
-    return large[0, 0].cpu().numpy()
+def _point(attention: Tensor, size: tuple[int, int]) -> Point | None:
+    """Pixel of the maximum of a map (h, w) at the photo's size, to a thousandth of its sides."""
+    scale = min(1.0, POINT_SIDE / max(size))
+    width, height = (max(1, round(scale * side)) for side in size)
+    point = peak(upsampled(attention, width, height))
+    if point is None:
+        return None
+    x, y = ((place + 0.5) / side for place, side in zip(point, (width, height), strict=True))
+    return int(x * size[0]), int(y * size[1])

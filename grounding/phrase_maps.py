@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from grounding.priors import scores_and_priors
-from grounding.words import WordMatch
+from grounding.word_maps import shares
 
 Rule = Literal["mean", "max", "product", "head"]
 
@@ -46,15 +44,14 @@ def combine(
         raise ValueError(f"rule {rule!r}: choose from {', '.join(get_args(Rule))}")
     if not len(maps):
         return maps.new_zeros(maps.shape[1:])
-    totals = maps.sum(dim=(1, 2), keepdim=True)
-    shares = torch.where(totals > 0, maps / totals, 0)
+    scaled = shares(maps)
     if rule == "max":
-        return shares.amax(0)
+        return scaled.amax(0)
     if rule == "product":
-        seen = shares[totals.flatten() > 0]
+        seen = scaled[scaled.flatten(1).any(1)]
         product = seen.log().mean(0).exp()  # log 0 = -inf, whose exp is 0
-        return product if (product > 0).any() else shares.mean(0)
-    return torch.einsum("khw,k->hw", shares, _weights(shares, head, rule, head_weight))
+        return product if (product > 0).any() else scaled.mean(0)
+    return torch.einsum("khw,k->hw", scaled, _weights(scaled, head, rule, head_weight))
 
 
 def _weights(shares: Tensor, head: int | None, rule: Rule, head_weight: float) -> Tensor:
@@ -64,27 +61,3 @@ def _weights(shares: Tensor, head: int | None, rule: Rule, head_weight: float) -
     weights = shares.new_full((words,), (1 - head_weight) / (words - 1))
     weights[head] = head_weight
     return weights
-
-
-def joint_prior(words: Sequence[WordMatch], logits: Tensor, multi_label: bool) -> Tensor:
-    """One prior over the classes of all words of a phrase: asked for together, in one map.
-
-    The alternative to `combine`, which has a map per word.
-
-    Parameters
-    ----------
-    words : sequence of WordMatch
-        One or more.
-    logits : Tensor (M,)
-        Of one photo.
-    multi_label : bool
-        As for `scores_and_priors`.
-
-    Returns
-    -------
-    Tensor (1, M)
-        In proportion to the probabilities of the words' classes; sums to 1.
-    """
-    classes = tuple(sorted({index for word in words for index in word.classes}))
-    together = WordMatch(" ".join(word.word for word in words), classes, (), "hypernym")
-    return scores_and_priors(logits, [together], multi_label)[1]

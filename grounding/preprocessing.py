@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from data_prep.errors import UserError
 
@@ -125,3 +126,11 @@ def scoring_size(width: int, height: int, side: int) -> tuple[int, int]:
 
 def _to_grid(side: float) -> int:
     return max(1, round(side / GRID)) * GRID
+
+
+def upsampled(grid: Tensor, width: int, height: int) -> np.ndarray:
+    """(h, w) → (height, width) float32, bilinear; cell centres stay where they are."""
+    large = functional.interpolate(
+        grid[None, None].float(), size=(height, width), mode="bilinear", align_corners=False
+    )
+    return large[0, 0].cpu().numpy()

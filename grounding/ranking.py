@@ -14,13 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import box_iou
 
 from data_prep.compiled import compiled
 from data_prep.errors import UserError, check_number
 
 DEPTH = 100  # of a ranked list
-CANDIDATES = 2000  # of a map that vote
 VOTE_POWER = 4
 
 Score = Literal["sum", "contrast"]
@@ -151,7 +149,8 @@ def rank_boxes(scores: Tensor, boxes: Tensor, limit: float | None) -> Tensor:
     Tensor (≤ DEPTH,) int64
         Places of the boxes, on the CPU.
     """
-    order = scores.sort(descending=True, stable=True).indices.cpu()
+    # Scores that are equal but for rounding keep the boxes' order.
+    order = scores.cpu().double().round(decimals=12).sort(descending=True, stable=True).indices
     if limit is None:
         return order[:DEPTH]
     kept = _suppress(boxes.cpu().double().numpy(), order.numpy(), float(limit), DEPTH)
@@ -197,20 +196,38 @@ def vote_boxes(places: Tensor, scores: Tensor, boxes: Tensor, least: float) -> T
     boxes : Tensor (N, 4)
         x1, y1, x2, y2 in pixels.
     least : float
-        IoU of a voter; only the `CANDIDATES` best boxes vote.
+        IoU of a voter.
 
     Returns
     -------
     Tensor (n, 4) float64
         On the CPU.
     """
-    boxes, scores = boxes.to(scores.device).double(), scores.double()
-    ranked = boxes[places.to(boxes.device)]
-    voters = scores.sort(descending=True, stable=True).indices[:CANDIDATES]
-    weights = (scores[voters].clamp(min=0) / scores.max()) ** VOTE_POWER
-    weights = weights * (box_iou(ranked, boxes[voters]) >= least)  # (n, voters)
-    total = weights.sum(1, keepdim=True)
-    return torch.where(total > 0, weights @ boxes[voters] / total, ranked).cpu()
+    best = scores.max() if len(scores) else scores.new_ones(())
+    weights = (scores.double().clamp(min=0) / best).nan_to_num(0) ** VOTE_POWER
+    voted = _vote(boxes.cpu().double().numpy(), places.numpy(), weights.cpu().numpy(), float(least))
+    return torch.from_numpy(voted)
+
+
+@compiled
+def _vote(boxes: np.ndarray, places: np.ndarray, weights: np.ndarray, least: float) -> np.ndarray:
+    """Weighted mean of the boxes (N, 4) around each of some, (n, 4)."""
+    found = boxes[places]
+    for i in range(len(places)):
+        x1, y1, x2, y2 = boxes[places[i]]
+        area = (x2 - x1) * (y2 - y1)
+        total = 0.0
+        mean = np.zeros(4)
+        for voter in range(len(boxes)):
+            weight = weights[voter]
+            a1, b1, a2, b2 = boxes[voter]
+            both = max(min(x2, a2) - max(x1, a1), 0.0) * max(min(y2, b2) - max(y1, b1), 0.0)
+            if weight > 0 and both >= least * (area + (a2 - a1) * (b2 - b1) - both):
+                total += weight
+                mean += weight * boxes[voter]
+        if total > 0:
+            found[i] = mean / total
+    return found
 
 
 def grid_windows(height: int, width: int) -> Tensor:

@@ -32,9 +32,10 @@ from data_prep.errors import UserError
 from data_prep.vocabulary import Vocabulary
 from grounding.classifier import TagClassifier
 from grounding.excitation import ExcitationBackprop
+from grounding.localiser import answers
 from grounding.preprocessing import Preprocessing
-from grounding.ranking import RankSettings, rank_boxes, score_boxes
-from grounding.word_maps import MapSettings, word_maps
+from grounding.ranking import RankSettings, score_boxes
+from grounding.word_maps import Looks, MapSettings, word_maps
 from pipeline import localize
 from pipeline.__main__ import with_folders
 from scripts.benches import engine, record
@@ -46,8 +47,8 @@ Weights are random (see the engine's benchmark), the photo is noise, {size}x{siz
 Times in ms, {clock}, medians of {rounds} rounds in which the contestants take turns, all words of \
 a photo together. `maps`: c-MWP as stage=localize makes it (`word_maps`: preprocessing and forward \
 pass included). `TorchRay`: its contrastive excitation backprop, word by word, without \
-preprocessing. `score`: scores of {boxes} boxes for every word; `rank`: these, and the boxes of \
-every word ordered with suppression above an IoU of {nms}."""
+preprocessing. `score`: scores of {boxes} boxes for every word; `rank`: all that follows the maps: \
+scores, the boxes of every word ordered with suppression and voting, the map's maximum."""
 STAGE = """\
 `stage=localize` with c-MWP alone. `photos/s`, `phrases/s`: reading the photos, words, maps, \
 ranking and scoring, without proposals and report. `h of all`: the estimate for {photos:,} photos \
@@ -89,7 +90,7 @@ def main() -> None:
     else:
         rows = [row for name in settings.nets for row in maps_and_ranks(name, settings)]
         clock = "CPU time" if settings.device == "cpu" else "wall clock, synchronised"
-        notes = MAPS.format(clock=clock, nms=RankSettings().nms, **vars(settings))
+        notes = MAPS.format(clock=clock, **vars(settings))
     console = Console()
     console.print(record.table(rows))
     console.print(f"record: {record.write('localize', settings, rows, notes)}")
@@ -116,16 +117,13 @@ def one_photo(
     priors = torch.eye(1000, device=settings.device)[words]
     how = [MapSettings(short_sides=(settings.size,))]
     rank = RankSettings()
-    maps = word_maps(classifier, photo, priors, how)
-
-    def ranked() -> list[Tensor]:
-        pixels = settings.size * boxes
-        return [rank_boxes(each, pixels, rank.nms) for each in score_boxes(maps, boxes, rank)]
+    maps = word_maps(Looks(classifier, photo), priors, how)
+    pixel_boxes = (settings.size * boxes).numpy()
 
     contestants: dict[str, Callable[[], object]] = {
-        "maps": lambda: word_maps(classifier, photo, priors, how),
+        "maps": lambda: word_maps(Looks(classifier, photo), priors, how),
         "score": lambda: score_boxes(maps, boxes, rank),
-        "rank": ranked,
+        "rank": lambda: answers(maps, photo.size, pixel_boxes, rank),
     }
     if settings.torchray:
         target = classifier.engine(resolution=14).target

@@ -24,13 +24,17 @@ def random_maps(seed: int, phrases: int) -> Tensor:
 
 
 def slow_context(
-    maps: list[list[float]], captions: list[int], strength: float
+    maps: list[list[float]], captions: list[int], known: list[bool], strength: float
 ) -> list[list[float]]:
     """One phrase and one cell at a time, over maps that sum to 1."""
     ones = [[cell / sum(one) if sum(one) else 0.0 for cell in one] for one in maps]
     found = []
     for phrase, own in enumerate(ones):
-        others = [i for i, at in enumerate(captions) if at == captions[phrase] and i != phrase]
+        others = [
+            i
+            for i, at in enumerate(captions)
+            if at == captions[phrase] and i != phrase and known[i] and any(maps[i])
+        ]
         cells = []
         for cell, value in enumerate(own):
             mean = sum(ones[i][cell] for i in others) / len(others) if others else 0.0
@@ -50,8 +54,9 @@ def test_context_against_a_slow_loop(seed: int, captions: list[int], data: st.Da
     """Up to a map's scale, which nothing depends on."""
     strength = data.draw(st.sampled_from([0.0, 0.3, 1.0, 2.5]))
     maps = random_maps(seed, len(captions))
-    found = in_context(maps, captions, strength)
-    expected = slow_context(as_lists(maps), captions, strength)
+    known = [data.draw(st.booleans()) for _ in captions]
+    found = in_context(maps, captions, known, strength)
+    expected = slow_context(as_lists(maps), captions, known, strength)
     for ours, theirs, before in zip(as_lists(found), expected, as_lists(maps), strict=True):
         scale = sum(ours) / sum(theirs) if sum(theirs) else 0.0
         assert ours == pytest.approx([scale * cell for cell in theirs], rel=1e-4, abs=1e-9)
@@ -61,7 +66,7 @@ def test_context_against_a_slow_loop(seed: int, captions: list[int], data: st.Da
 def test_phrases_of_one_caption_keep_their_scale_to_each_other() -> None:
     """By hand: where both see alike each gives way by half, and a phrase of its own by nothing."""
     maps = torch.tensor([[[1.0, 1.0, 0.0]], [[0.0, 4.0, 4.0]], [[0.0, 1.0, 0.0]]])
-    found = in_context(maps, [5, 5, 7], 1.0)
+    found = in_context(maps, [5, 5, 7], [True] * 3, 1.0)
     expected = [[[0.5, 0.25, 0.0]], [[0.0, 0.25, 0.5]], [[0.0, 1.0, 0.0]]]
     torch.testing.assert_close(found, torch.tensor(expected))
 
@@ -69,7 +74,7 @@ def test_phrases_of_one_caption_keep_their_scale_to_each_other() -> None:
 @pytest.mark.parametrize(("captions", "strength"), [([0, 0, 0], 0.0), ([2, 0, 1], 3.0)])
 def test_without_others_or_strength_maps_stay(captions: list[int], strength: float) -> None:
     maps = random_maps(1, 3)
-    assert torch.equal(in_context(maps, captions, strength), maps)
+    assert torch.equal(in_context(maps, captions, [True] * 3, strength), maps)
 
 
 def test_the_middle_is_a_gaussian_in_photo_sides() -> None:

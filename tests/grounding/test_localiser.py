@@ -15,7 +15,7 @@ from grounding.heads import tag_net
 from grounding.localiser import Answer, Localiser, PhraseSettings, answers, in_context
 from grounding.phrases import PhraseWords
 from grounding.ranking import RankSettings, score_boxes, vote_boxes
-from grounding.word_maps import MapSettings, word_maps
+from grounding.word_maps import Looks, MapSettings, word_maps
 from grounding.words import WordMatch
 
 # The last word stands for two classes.
@@ -64,7 +64,7 @@ def localiser(tagger: TagClassifier, **settings: Any) -> Localiser:
 
 def map_of(tagger: TagClassifier, photo: Image.Image, prior: Tensor) -> Tensor:
     """Map (h, w) of one prior over the classes, asked alone."""
-    return word_maps(tagger, photo, prior[None], MAPS)[0]
+    return word_maps(Looks(tagger, photo), prior[None], MAPS)[0]
 
 
 def one_class(number: int) -> Tensor:
@@ -89,14 +89,14 @@ def test_a_phrase_is_the_mean_of_its_words(
 ) -> None:
     """The photo is not scored where every word is one class, and asked once for all words."""
     phrases = [phrase((0,), (2,), head=1), phrase((2,)), phrase((0,), (1,), (2,), head=0)]
-    found = localiser(tagger).phrase_maps(photo, phrases, [0] * len(phrases))
+    found = localiser(tagger).phrase_maps(Looks(tagger, photo), phrases, [0] * len(phrases))
     assert calls == {"logits": 0, "state": 1}
     single = [map_of(tagger, photo, one_class(number)) for number in range(3)]
     close(found[0], (single[0] + single[2]) / 2)
     close(found[1], single[2])
     close(found[2], (single[0] + single[1] + single[2]) / 3)
     weighted = localiser(tagger, combine="head", head_weight=0.8).phrase_maps(
-        photo, phrases, [0] * len(phrases)
+        Looks(tagger, photo), phrases, [0] * len(phrases)
     )
     close(weighted[0], 0.2 * single[0] + 0.8 * single[2])
     close(weighted[1], single[2])
@@ -107,12 +107,12 @@ def test_the_photo_is_seen_once_for_any_number_of_phrases(
     tagger: TagClassifier, photo: Image.Image, calls: dict[str, int]
 ) -> None:
     several = [phrase((0,), (1, 3)), phrase(), phrase((2,))]
-    localiser(tagger).phrase_maps(photo, several, [0, 0, 1])
+    localiser(tagger).phrase_maps(Looks(tagger, photo), several, [0, 0, 1])
     assert calls == {"logits": 1, "state": 1}
-    localiser(tagger).phrase_maps(photo, several * 20, range(60))
+    localiser(tagger).phrase_maps(Looks(tagger, photo), several * 20, range(60))
     assert calls == {"logits": 2, "state": 2}
     flipped = (replace(MAPS[0], flip=True, short_sides=(48, 64)),)
-    replace(localiser(tagger), maps=flipped).phrase_maps(photo, several, [0, 0, 1])
+    replace(localiser(tagger), maps=flipped).phrase_maps(Looks(tagger, photo), several, [0, 0, 1])
     assert calls == {"logits": 3, "state": 6}
 
 
@@ -121,10 +121,12 @@ def test_words_of_several_classes_and_joint_priors(
 ) -> None:
     phrases = [phrase((1, 3)), phrase((0,), (1, 3))]
     general = map_of(tagger, photo, by_probability(tagger, photo, [1, 3]))
-    found = localiser(tagger).phrase_maps(photo, phrases, [0] * len(phrases))
+    found = localiser(tagger).phrase_maps(Looks(tagger, photo), phrases, [0] * len(phrases))
     close(found[0], general)
     close(found[1], (map_of(tagger, photo, one_class(0)) + general) / 2)
-    together = localiser(tagger, combine="prior").phrase_maps(photo, phrases, [0] * len(phrases))
+    together = localiser(tagger, combine="prior").phrase_maps(
+        Looks(tagger, photo), phrases, [0] * len(phrases)
+    )
     close(together[0], general)
     close(together[1], map_of(tagger, photo, by_probability(tagger, photo, [0, 1, 3])))
 
@@ -136,10 +138,12 @@ def test_phrases_without_a_known_word(
     seen = map_of(tagger, photo, by_probability(tagger, photo, [0, 1, 2, 3]))
     for others in ([], [phrase((2,))]):
         asked, captions = [phrase(), *others], [0] * (1 + len(others))
-        found = localiser(tagger, combine=combine).phrase_maps(photo, asked, captions)
+        found = localiser(tagger, combine=combine, unknown="seen").phrase_maps(
+            Looks(tagger, photo), asked, captions
+        )
         close(found[0], seen)
         centred = localiser(tagger, combine=combine, unknown="centre")
-        (first, *rest) = centred.phrase_maps(photo, asked, captions)
+        (first, *rest) = centred.phrase_maps(Looks(tagger, photo), asked, captions)
         close(first, first.flip(0))
         close(first, first.flip(1))
         high, wide = first.shape
@@ -163,30 +167,36 @@ def test_a_prior_on_the_middle(tagger: TagClassifier, photo: Image.Image) -> Non
     """Known words or not; and before others of the caption are looked at."""
     phrases, captions = [phrase((0,)), phrase(), phrase((2,))], [0, 0, 1]
     settings = {"unknown": "centre", "combine": "max"}
-    plain = localiser(tagger, **settings).phrase_maps(photo, phrases, captions)
+    plain = localiser(tagger, **settings).phrase_maps(Looks(tagger, photo), phrases, captions)
     _, high, wide = plain.shape
     prior = gaussian(high, wide, 0.4)
-    found = localiser(tagger, centre=0.4, **settings).phrase_maps(photo, phrases, captions)
+    found = localiser(tagger, centre=0.4, **settings).phrase_maps(
+        Looks(tagger, photo), phrases, captions
+    )
     close(found, plain * prior)
     among = localiser(tagger, centre=0.4, context=0.7, **settings)
     close(
-        among.phrase_maps(photo, phrases, captions),
-        in_context(plain * prior, captions, 0.7),
+        among.phrase_maps(Looks(tagger, photo), phrases, captions),
+        in_context(plain * prior, captions, [True, False, True], 0.7),
     )
-    (alone,) = localiser(tagger, centre=0.4, **settings).phrase_maps(photo, [phrase()], [0])
+    (alone,) = localiser(tagger, centre=0.4, **settings).phrase_maps(
+        Looks(tagger, photo), [phrase()], [0]
+    )
     close(alone, gaussian(12, 12, 0.3) * gaussian(12, 12, 0.4))
 
 
 def test_unknown_words_in_the_middle_cost_no_look(
     tagger: TagClassifier, photo: Image.Image, calls: dict[str, int]
 ) -> None:
-    found, _ = localiser(tagger, unknown="centre")(photo, [phrase(), phrase()], [0, 0], None)
+    found, _ = localiser(tagger, unknown="centre")(
+        Looks(tagger, photo), [phrase(), phrase()], [0, 0], None
+    )
     assert calls == {"logits": 0, "state": 0}
     x, y = found[0].point  # type: ignore[misc]
     high, wide = found[0].attention.shape
     assert abs(x - 40) <= 1 + 80 / wide / 2  # of an even number of cells the first is the middle
     assert abs(y - 25) <= 1 + 50 / high / 2
-    assert localiser(tagger)(photo, [], [], None)[0] == []
+    assert localiser(tagger)(Looks(tagger, photo), [], [], None)[0] == []
 
 
 def attention_in(grid: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> float:

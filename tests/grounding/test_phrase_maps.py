@@ -5,8 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grounding.phrase_maps import Rule, combine, joint_prior
-from grounding.words import WordMatch
+from grounding.phrase_maps import Rule, combine
 
 # Two words on a grid of one row: the first has the shares 1/4 and 3/4, the second 1 and 0.
 MAPS = torch.tensor([[[1.0, 3.0]], [[5.0, 0.0]]])
@@ -67,17 +66,3 @@ def test_scale_and_order_of_words_do_not_matter(words: int, data: st.DataObject)
     torch.testing.assert_close(combine(maps, head, rule, 0.7), other)
     if rule in ("mean", "head"):
         assert float(other.sum()) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_joint_prior_is_in_proportion_to_probabilities(multi_label: bool) -> None:
-    logits = torch.tensor([0.3, -1.0, 2.0, 0.5], dtype=torch.float64)
-    words = [
-        WordMatch("b", (1,), ("b",), "exact"),
-        WordMatch("c", (0, 1), ("a", "b"), "hypernym"),
-        WordMatch("d", (3,), ("d",), "exact"),
-    ]
-    odds = logits.sigmoid() if multi_label else logits.exp()
-    odds[2] = 0
-    expected = (odds / odds.sum())[None]
-    torch.testing.assert_close(joint_prior(words, logits, multi_label), expected)

@@ -13,7 +13,7 @@ from data_prep.vocabulary import Vocabulary
 from grounding.baseline_maps import baseline_maps
 from grounding.classifier import TagClassifier
 from grounding.preprocessing import Preprocessing
-from grounding.word_maps import MapSettings, word_maps
+from grounding.word_maps import ENGINE, Looks, MapSettings, word_maps
 
 CLASSES = 4
 
@@ -82,7 +82,7 @@ def mean_of(*maps: Tensor) -> Tensor:
 def test_one_scale_and_layer_is_the_engines_map(
     classifier: TagClassifier, photo: Image.Image, priors: Tensor
 ) -> None:
-    found = word_maps(classifier, photo, priors, [MapSettings(short_sides=(128,))])
+    found = word_maps(Looks(classifier, photo), priors, [MapSettings(short_sides=(128,))])
     assert found.shape == (2, 8, 12)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, plain(classifier, photo, priors, 128, 14))
@@ -92,7 +92,7 @@ def test_scales_and_layers_are_averaged_on_the_finest_grid(
     classifier: TagClassifier, photo: Image.Image, priors: Tensor
 ) -> None:
     settings = MapSettings(layers=(14, "5"), short_sides=(64, 128))
-    found = word_maps(classifier, photo, priors, [settings])
+    found = word_maps(Looks(classifier, photo), priors, [settings])
     grids = {
         (side, layer): plain(classifier, photo, priors, side, layer)
         for side in (64, 128)
@@ -112,9 +112,11 @@ def test_flips_are_flipped_back(
     once = plain(classifier, photo, priors, 128, 14)
     other = plain(classifier, mirrored, priors, 128, 14).flip(-1)
     assert not torch.allclose(once, other)
-    found = word_maps(classifier, photo, priors, [settings])
+    found = word_maps(Looks(classifier, photo), priors, [settings])
     torch.testing.assert_close(found, (once + other) / 2)
-    torch.testing.assert_close(word_maps(classifier, mirrored, priors, [settings]), found.flip(-1))
+    torch.testing.assert_close(
+        word_maps(Looks(classifier, mirrored), priors, [settings]), found.flip(-1)
+    )
 
 
 def test_methods_with_scales_of_their_own_are_averaged(
@@ -125,9 +127,9 @@ def test_methods_with_scales_of_their_own_are_averaged(
     cam = baseline_maps(classifier, "cam", classifier.preprocess(photo, 64)[None], priors)
     looks = [plain(classifier, photo, priors, side, at) for side in (64, 128) for at in (14, "5")]
     expected = mean_of(*(finer(maps, 8 // maps.shape[1]) for maps in (*looks, cam)))
-    torch.testing.assert_close(word_maps(classifier, photo, priors, two), expected)
-    torch.testing.assert_close(word_maps(classifier, photo, priors, two[::-1]), expected)
-    once = word_maps(classifier, photo, priors, two[:1])
+    torch.testing.assert_close(word_maps(Looks(classifier, photo), priors, two), expected)
+    torch.testing.assert_close(word_maps(Looks(classifier, photo), priors, two[::-1]), expected)
+    once = word_maps(Looks(classifier, photo), priors, two[:1])
     assert not torch.allclose(once, expected, rtol=1e-2)
 
 
@@ -135,8 +137,11 @@ def test_methods_with_scales_of_their_own_are_averaged(
 def test_every_map_sums_to_one_or_is_zero(
     classifier: TagClassifier, photo: Image.Image, priors: Tensor, method: str
 ) -> None:
-    settings = MapSettings(method, (14, 7), (64, 96), flip=True)
-    found = word_maps(classifier, photo, torch.cat([priors, torch.zeros(1, CLASSES)]), [settings])
+    layers = (14, 7) if method in ENGINE else None
+    settings = MapSettings(method, layers, (64, 96), flip=True)
+    found = word_maps(
+        Looks(classifier, photo), torch.cat([priors, torch.zeros(1, CLASSES)]), [settings]
+    )
     assert (found >= 0).all()
     torch.testing.assert_close(found.sum((1, 2)), torch.tensor([1.0, 1.0, 0.0]))
 
@@ -146,13 +151,14 @@ def test_other_methods_have_their_own_layer(
 ) -> None:
     pixels = classifier.preprocess(photo, 128)[None]
     cam = baseline_maps(classifier, "cam", pixels, priors)
-    found = word_maps(classifier, photo, priors, [MapSettings("cam", (14,), (128,))])
+    found = word_maps(Looks(classifier, photo), priors, [MapSettings("cam", short_sides=(128,))])
     torch.testing.assert_close(found, cam / cam.sum((1, 2), keepdim=True))
 
 
 @pytest.mark.parametrize(
     ("key", "make"),
     [
+        ("layers", lambda: MapSettings("cam", layers=(14,))),
         ("layers", lambda: MapSettings(layers=())),
         ("layers", lambda: MapSettings(layers=(0,))),
         ("layers", lambda: MapSettings(layers=(True,))),
@@ -162,7 +168,7 @@ def test_other_methods_have_their_own_layer(
     ],
 )
 def test_unusable_settings_are_told(key: str, make: Callable[[], MapSettings]) -> None:
-    with pytest.raises(UserError, match=rf"^maps\.cmwp\.{key}=.*: give ") as caught:
+    with pytest.raises(UserError, match=rf"^maps\.\w+\.{key}=.*: give ") as caught:
         make()
     assert "\n" not in str(caught.value)
 
