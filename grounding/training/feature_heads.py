@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from data_prep.errors import UserError
+
 
 class StandardisedHead(nn.Module):
     """A linear head on features brought to mean 0 and standard deviation 1.
@@ -88,6 +90,11 @@ def ridge_weight(chunks: Iterable[tuple[Tensor, Tensor]], strength: float) -> Te
     -------
     Tensor (V, F) float32
         Zero for a tag that no photo or every photo has.
+
+    Raises
+    ------
+    UserError
+        The photos' features are all the same.
     """
     count: int = 0
     sums: Any = 0.0  # of features (F,), from here on tensors of float64
@@ -97,15 +104,23 @@ def ridge_weight(chunks: Iterable[tuple[Tensor, Tensor]], strength: float) -> Te
     having: Any = 0.0  # sum of the features of the photos with a tag (V, F)
     unsure: Any = 0.0  # and of those where nobody knows
     for features, targets in chunks:
-        x, has, unknown = features.double(), (targets == 1).double(), (targets == -1).double()
+        # Few of many thousand tags are on a photo: a dense float64 matrix would fill the memory.
+        has, unknown = ((targets == value).T.to_sparse().double() for value in (1, -1))
+        x, ones = features.double(), torch.ones(len(features)).double()
+        if not count:
+            having, unsure = torch.zeros(2, targets.shape[1], x.shape[1], dtype=torch.float64)
         count += len(x)
         sums, squares = sums + x.sum(0), squares + x.T @ x
-        known, present = known + (1 - unknown).sum(0), present + has.sum(0)
-        having, unsure = having + has.T @ x, unsure + unknown.T @ x
+        known, present = known + len(x) - unknown @ ones, present + has @ ones
+        having.addmm_(has, x)
+        unsure.addmm_(unknown, x)
     mean, share = sums / count, present / known.clamp(min=1)
     covariance = squares / count - torch.outer(mean, mean)
     between = (having + share[:, None] * unsure) / count - torch.outer(share, mean)
-    ridge = strength * covariance.diagonal().mean() * torch.eye(len(mean)).double()
+    scale = covariance.diagonal().mean()
+    if scale <= 1e-12 * squares.diagonal().mean() / count:  # rounding
+        raise UserError("train.ridge: the photos' features do not differ; give more photos")
+    ridge = strength * scale * torch.eye(len(mean)).double()
     weight = torch.linalg.solve(covariance + ridge, between.T).T
     spread = ((weight @ covariance) * weight).sum(1, keepdim=True).clamp(min=0).sqrt()
     scaled: Tensor = torch.where(spread > 1e-9, weight / spread, 0)

@@ -5,7 +5,9 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
+from data_prep.errors import UserError
 from grounding.training.feature_heads import CalibratedHead, ridge_weight
 
 PHOTOS, FEATURES, TAGS = 90, 7, 4
@@ -52,6 +54,27 @@ def test_a_tag_of_all_or_none_has_no_direction(data: tuple[Tensor, Tensor]) -> N
     assert found.isfinite().all()
     assert found[2].abs().max() == 0
     assert found[3].abs().max() < 1e-6 * found[0].abs().max() or found[3].abs().max() == 0
+
+
+@pytest.mark.parametrize("photos", [1, 50])
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_features_that_do_not_differ_are_refused(photos: int, value: float) -> None:
+    targets = torch.ones(photos, TAGS, dtype=torch.int8)
+    targets[::2] = 0
+    features = torch.full((photos, FEATURES), value) * torch.arange(FEATURES)
+    with pytest.raises(UserError, match=r"train\.ridge: .* do not differ; give more photos"):
+        ridge_weight([(features, targets)], 1.0)
+
+
+def test_no_matrix_of_photos_and_tags_is_dense_but_of_bytes() -> None:
+    photos, tags = 512, 3000
+    features = torch.rand(photos, FEATURES, generator=torch.Generator().manual_seed(0))
+    targets = torch.zeros(photos, tags, dtype=torch.int8)
+    targets[torch.arange(photos), torch.arange(photos) % 7] = 1
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        ridge_weight([(features, targets)], 1.0)
+    largest = max(event.cpu_memory_usage for event in record.events())
+    assert photos * tags <= largest < 2 * photos * tags
 
 
 def test_only_scale_and_bias_learn(data: tuple[Tensor, Tensor]) -> None:
