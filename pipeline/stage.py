@@ -229,8 +229,7 @@ def _refuse_another(config: DictConfig, run: str, but: Collection[str] = ()) -> 
         other = found.get("stage")
         raise UserError(f"out={config.out}: holds {run} run of stage={other}; give another out=")
     keys = (wanted.keys() | found.keys()) - set(but)
-    changed = sorted(key for key in keys if wanted.get(key) != found.get(key))
-    if changed:
+    if changed := sorted(key for key in keys if wanted.get(key) != found.get(key)):
         raise UserError(
             f"out={config.out}: holds {run} run with another {', '.join(changed)}; "
             "give another out= or overwrite=true"
@@ -244,7 +243,8 @@ def _compared(content: dict[str, Any], above: str = "") -> dict[str, Any]:
         key = f"{above}{name}"
         if key in NOT_COMPARED:
             continue
-        found |= _compared(value, f"{key}.") if isinstance(value, dict) else {key: value}
+        deeper = value and isinstance(value, dict)  # an empty group is a value: +maps.mwp={}
+        found |= _compared(value, f"{key}.") if deeper else {key: value}
     return found
 
 

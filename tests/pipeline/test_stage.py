@@ -78,6 +78,13 @@ def test_another_configuration_is_refused(tmp_path: Path) -> None:
         is_finished(config(tmp_path, size=4))
 
 
+def test_an_empty_group_is_no_absent_group(tmp_path: Path) -> None:
+    start(config(tmp_path, maps={"cam": {"flip": True}}), [], WRITES)
+    finish(tmp_path, {})
+    with pytest.raises(UserError, match="finished run with another maps.mwp;"):
+        is_finished(config(tmp_path, maps={"cam": {"flip": True}, "mwp": {}}))
+
+
 @pytest.mark.parametrize("other", ["notes.txt", "config.yaml"])
 def test_other_files_are_never_removed(tmp_path: Path, other: str) -> None:
     (tmp_path / other).write_text("stage: another")
