@@ -16,7 +16,8 @@ from data_prep.phrases import PhraseData, PhrasePhoto, Problem, fit_box
 from data_prep.refcoco import read_refcoco
 
 SIZE_MISMATCH = ("scale", "warn", "refuse")
-OTHER_SIZE = "other size"  # code of a problem
+OTHER_SIZE, OTHER_SHAPE = "other size", "other shape"  # codes of a problem
+SAME_SHAPE = 1.02  # at most so far apart are the scales of width and height
 KEYS = {
     "entities": {"root", "images", "split", "captions"},
     "jsonl": {"file", "images"},
@@ -86,7 +87,8 @@ def fit_to_photo(
     Raises
     ------
     UnusableImage
-        The size differs, and `how` is "refuse".
+        The size differs, and `how` is "refuse"; or with "scale" the shape does: the photo has been
+        turned or cut.
     """
     size = image.size
     if photo.width is None or photo.height is None:
@@ -100,9 +102,13 @@ def fit_to_photo(
     if how == "refuse":
         message = f"{photo.path}: {reason}, or give size_mismatch=scale"
         raise UnusableImage(message, OTHER_SIZE)
+    x, y = size[0] / photo.width, size[1] / photo.height
+    rounded = min(abs(y * photo.width - size[0]), abs(x * photo.height - size[1])) <= 1
+    if how == "scale" and max(x, y) > SAME_SHAPE * min(x, y) and not rounded:
+        message = f"{photo.path}: turned or cut, its boxes cannot be scaled: {reason}"
+        raise UnusableImage(message, OTHER_SHAPE)
     code = "boxes scaled" if how == "scale" else OTHER_SIZE
     problem = Problem(str(photo.path), code, reason)
-    x, y = size[0] / photo.width, size[1] / photo.height
     photo = replace(photo, width=size[0], height=size[1])
     if how == "warn":
         return photo, [problem]

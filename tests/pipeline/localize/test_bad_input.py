@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_prep.errors import UserError
+from data_prep.images import UnusableImage
+from data_prep.phrases import PhrasePhoto
 from grounding.proposals.boxes import Proposals
+from pipeline.phrase_data import fit_to_photo
 from pipeline.proposal_folder import ProposalFolder
 from tests.pipeline.localize.made import (
     PHOTOS,
@@ -89,18 +93,42 @@ def test_no_photo_can_be_used_until_there_are_some(
 def test_a_photo_of_another_size_than_its_annotation(
     how: str, own: Path, localise: Callable[..., Path]
 ) -> None:
-    draw(PHOTOS[0]).resize((192, 36)).save(own / "images" / "1001.png")
+    draw(PHOTOS[0]).resize((48, 36)).save(own / "images" / "1001.png")
     out = localise(f"size_mismatch={how}")
     codes = {"scale": "boxes scaled", "warn": "other size", "refuse": "other size"}
     assert told(out) == [("1001.png", codes[how])]
-    assert "192×36 pixels, but annotated as 96×72" in rejects(out)[0]["reason"]
+    assert "48×36 pixels, but annotated as 96×72" in rejects(out)[0]["reason"]
     found = [row for row in rows(out) if row["image_id"] == "1001"]
-    expected = {"scale": [20, 6, 100, 30], "warn": [10, 12, 50, 60]}
+    expected = {"scale": [5, 6, 25, 30], "warn": [10, 12, 50, 60]}
     if how == "refuse":
         assert found == []
     else:
         assert found[0]["boxes"] == [expected[how]]
-        assert (found[0]["width"], found[0]["height"]) == (192, 36)
+        assert (found[0]["width"], found[0]["height"]) == (48, 36)
+
+
+@pytest.mark.parametrize(
+    ("size", "code"),
+    [
+        ((72, 96), "other shape"),  # turned
+        ((96, 60), "other shape"),  # cut
+        ((190, 144), "boxes scaled"),  # within 2 %, and more than rounding
+        ((19, 15), "boxes scaled"),  # rounded: 5 % apart
+    ],
+)
+def test_only_photos_of_the_same_shape_are_scaled(
+    size: tuple[int, int], code: str, root: Path
+) -> None:
+    photo = PhrasePhoto("1001", root / "images" / "1001.png", 96, 72, (), ())
+    image = Image.new("RGB", size)
+    if code == "other shape":
+        with pytest.raises(UnusableImage, match="turned or cut, its boxes cannot be scaled") as got:
+            fit_to_photo(photo, image, "scale")
+        assert got.value.code == code
+        assert fit_to_photo(photo, image, "warn")[1][0].code == "other size"
+    else:
+        fitted, problems = fit_to_photo(photo, image, "scale")
+        assert ((fitted.width, fitted.height), problems[0].code) == (size, code)
 
 
 def test_faults_of_annotations_and_captions(own: Path, localise: Callable[..., Path]) -> None:
