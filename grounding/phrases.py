@@ -89,10 +89,12 @@ class PhraseResolver:
         wordnet: str | None = None,
         pronouns: bool = False,
     ) -> None:
-        if tagger not in TAGGERS:
+        if not isinstance(tagger, str) or tagger not in TAGGERS:
             raise UserError(f"words.tagger={tagger}: give one of {', '.join(TAGGERS)}")
         if backoff not in ("none", "wordnet"):
             raise UserError(f"words.backoff={backoff}: give none or wordnet")
+        if not isinstance(wordnet, str | None):
+            raise UserError(f"words.wordnet={wordnet}: give a folder of WordNet's files, or null")
         if not isinstance(pronouns, bool):
             raise UserError(f"words.pronouns={pronouns}: give true or false")
         self.vocabulary = vocabulary

@@ -55,6 +55,8 @@ class EdgeBoxes:
                 "proposals.model_file is missing; give the structured forest that finds edges: "
                 "model.yml.gz of OpenCV's extra data (ximgproc)"
             )
+        if not isinstance(self.model_file, str):
+            raise UserError(f"proposals.model_file={self.model_file}: give a file, model.yml.gz")
         _edge_detector(self.model_file)
 
     def generate(self, image: Image.Image, image_id: str) -> Proposals:

@@ -57,6 +57,9 @@ class BoxFiles:
                 "proposals.path is missing; give a folder with ID.npz, ID.json or ID.mat for each "
                 "photo, or a file with the boxes of all"
             )
+        for key in ("path", "variable"):
+            if not isinstance(value := getattr(self, key), str):
+                raise UserError(f"proposals.{key}={value}: give a text")
         if self.order not in ORDERS:
             raise UserError(f"proposals.order={self.order}: give one of {', '.join(ORDERS)}")
         if self.first not in (0, 1) or isinstance(self.first, bool):

@@ -37,7 +37,7 @@ def make_generator(settings: Mapping[str, Any]) -> Generator:
             "proposals=exhaustive: there is nothing to make, stage=localize looks at all windows "
             "of its maps; give another proposals="
         )
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise UserError(f"proposals.kind={kind}: give one of {', '.join(KINDS)}")
     attributes = KINDS[kind].__annotations__
     if odd := attributes.keys() ^ values.keys():

@@ -48,7 +48,7 @@ class SelectiveSearch:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
+        if not isinstance(self.mode, str) or self.mode not in MODES:
             raise UserError(f"proposals.mode={self.mode}: give one of {', '.join(MODES)}")
         check_number("proposals.long_side", self.long_side, 16, whole=True, or_null=True)
         check_number("proposals.max_boxes", self.max_boxes, 1, whole=True, or_null=True)

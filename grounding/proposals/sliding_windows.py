@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,9 @@ from PIL import Image
 
 from data_prep.errors import UserError, check_number
 from grounding.proposals.boxes import Proposals, clean
+
+MOST_WINDOWS = 200_000  # of a photo: each takes time and memory in all that follows
+SQUARE = 1000  # pixels; a photo to count the windows of
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class SlidingWindows:
             for value in values:
                 check_number(f"proposals.{key}", value, 0.0001 if most == 1 else 0.01, most)
         check_number("proposals.stride", self.stride, 0.01, 1)
+        if (count := self.count(SQUARE, SQUARE)) > MOST_WINDOWS:
+            raise UserError(
+                f"proposals.scales, aspect_ratios, stride: {count:,} windows in a square photo, more "
+                f"than {MOST_WINDOWS:,}; give larger scales, fewer ratios or a larger stride"
+            )
 
     def generate(self, image: Image.Image, image_id: str) -> Proposals:
         """Give the windows of a photo, in the order of scales, then of ratios, then row by row."""
@@ -52,17 +61,29 @@ class SlidingWindows:
     def windows(self, width: int, height: int) -> np.ndarray:
         """Give the windows (N, 4) float64 of a photo; they reach all its borders."""
         found = []
+        for w, h in self._sides(width, height):
+            x, y = (
+                np.linspace(0, length - side, _count(length, side, self.stride))
+                for length, side in ((width, w), (height, h))
+            )
+            left, top = np.tile(x, len(y)), np.repeat(y, len(x))
+            found.append(np.stack([left, top, left + w, top + h], axis=1))
+        return np.concatenate(found)
+
+    def count(self, width: int, height: int) -> int:
+        """Tell how many windows a photo has, without making them."""
+        return sum(
+            _count(width, w, self.stride) * _count(height, h, self.stride)
+            for w, h in self._sides(width, height)
+        )
+
+    def _sides(self, width: int, height: int) -> Iterator[tuple[float, float]]:
         for scale in self.scales:
             for ratio in self.aspect_ratios:
                 w = min(width, math.sqrt(scale * width * height * ratio))
-                h = min(height, math.sqrt(scale * width * height / ratio))
-                x, y = _places(width, w, self.stride), _places(height, h, self.stride)
-                left, top = np.tile(x, len(y)), np.repeat(y, len(x))
-                found.append(np.stack([left, top, left + w, top + h], axis=1))
-        return np.concatenate(found)
+                yield w, min(height, math.sqrt(scale * width * height / ratio))
 
 
-def _places(length: int, side: float, stride: float) -> np.ndarray:
-    """Spread windows over a length evenly, from its one end to its other."""
-    steps = math.ceil((length - side) / (stride * side) - 1e-9)
-    return np.linspace(0, length - side, steps + 1)
+def _count(length: int, side: float, stride: float) -> int:
+    """Tell how many windows, spread evenly, reach from one end of a length to the other."""
+    return math.ceil((length - side) / (stride * side) - 1e-9) + 1

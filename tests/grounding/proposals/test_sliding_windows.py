@@ -79,3 +79,10 @@ def test_by_hand() -> None:
 def test_refused(scales: tuple, ratios: tuple, stride: float, key: str) -> None:
     with pytest.raises(UserError, match=f"^proposals.{key}="):
         SlidingWindows(scales, ratios, stride)
+
+
+def test_too_many_windows() -> None:
+    """A side of a hundredth, at quarter steps: 397 places each way; without memory for them."""
+    assert SlidingWindows((0.0001,), (1.0,), 0.25).count(640, 640) == 397**2
+    with pytest.raises(UserError, match=r"^proposals.scales, aspect_ratios, stride: 98,029,801 wi"):
+        SlidingWindows((0.0001,), (1.0,), 0.01)
