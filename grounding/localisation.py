@@ -25,10 +25,13 @@ KS = (1, 5, 10)
 LARGE = 0.05  # of the photo, for pointing.large
 
 PROTOCOLS = {
-    "recall.merged": "Share of phrases of which one of the first k boxes has IoU ≥ 0.5 with the "
-    "box around all boxes of the phrase.",
-    "recall.any": "Share of phrases of which one of the first k boxes has IoU ≥ 0.5 with any one "
-    "box of the phrase.",
+    "phrases": "Every mention that has boxes counts once. With phrase.context a phrase gives way "
+    "to the others of its caption that have boxes and a known word, so which phrases have boxes "
+    "has a part in the result.",
+    "recall.merged": "Share of phrases of which one of the first k boxes, after suppression "
+    "(rank.nms) and voting (rank.vote), has IoU ≥ 0.5 with the box around all boxes of the phrase.",
+    "recall.any": "Share of phrases of which one of these first k boxes has IoU ≥ 0.5 with any "
+    "one box of the phrase.",
     "upper_bound": "Share of phrases for which some proposal, wherever it is ranked, hits as in "
     "recall.merged; boxes that rank.vote has moved are no proposals, so recall may exceed it.",
     "upper_bound_any": "Share of phrases for which some proposal, wherever it is ranked, hits as "
@@ -46,6 +49,9 @@ PROTOCOLS = {
     "in every number here.",
     "intervals": "95 % percentile bootstrap, 2,000 resamples of photos, since phrases of one "
     "photo are not independent.",
+    "baselines": "Those by other maps (cmwp, mwp, cam, grad_cam, gradient): one look at the photo "
+    "at a short side of 384 pixels, the mean over the words, the photo's middle for a phrase "
+    "without a known word, boxes ranked with this run's settings, which were chosen for its maps.",
     "baselines.whole_image": "One box for every phrase: the whole photo.",
     "baselines.centre_box": "One box for every phrase: half as wide and high as the photo, in its "
     "middle.",

@@ -48,25 +48,43 @@ def evaluate(phrases: Sequence[Localised], seed: int = 0) -> dict[str, Any]:
     """
     if not phrases:
         raise ValueError("no phrases to evaluate")
-    photos = [p.photo for p in phrases]
-    hits = [
-        [*(p.rank_merged is not None and p.rank_merged <= k for k in KS), points_inside(p)]
-        for p in phrases
-    ]
-    *merged, pointed = intervals(np.asarray(hits), photos, seed=seed).tolist()
     return {
         **shares(phrases),
-        "photos": len(set(photos)),
+        "photos": len({p.photo for p in phrases}),
         "out_of_vocabulary": sum(p.out_of_vocabulary for p in phrases) / len(phrases),
-        "intervals": {
-            "recall": {"merged": dict(zip(map(str, KS), merged, strict=True))},
-            "pointing": {"any_box": pointed},
-        },
+        "intervals": share_intervals(phrases, seed),
         "per_type": {name: shares(members) for name, members in by_type(phrases).items()},
         "by_length": _binned(phrases, LENGTHS, lambda p: len(p.phrase.split())),
         "by_size": _binned(phrases, SIZES, lambda p: p.size),
         "baselines": simple_baselines(phrases),
         "protocols": PROTOCOLS,
+    }
+
+
+def map_baseline(phrases: Sequence[Localised], seed: int = 0) -> dict[str, Any]:
+    """Give `recall`, `pointing` and their `intervals` of other maps; parameters as for `evaluate`.
+
+    There is no upper bound, since the proposals are those of the run.
+    """
+    own = shares(phrases) | {"intervals": share_intervals(phrases, seed)}
+    for bound in ("upper_bound", "upper_bound_any"):
+        del own["intervals"][bound]
+    return {key: own[key] for key in ("recall", "pointing", "intervals")}
+
+
+def share_intervals(phrases: Sequence[Localised], seed: int = 0) -> dict[str, Any]:
+    """Give intervals (lower and upper end) of the main shares, keyed as `shares` keys them."""
+    hits = [
+        [rank is not None and rank <= k for rank in (p.rank_merged, p.rank_any) for k in KS]
+        + [p.hits_merged > 0, p.hits_any > 0, points_inside(p)]
+        for p in phrases
+    ]
+    ends = iter(intervals(np.asarray(hits), [p.photo for p in phrases], seed=seed).tolist())
+    return {
+        "recall": {name: {str(k): next(ends) for k in KS} for name in ("merged", "any")},
+        "upper_bound": next(ends),
+        "upper_bound_any": next(ends),
+        "pointing": {"any_box": next(ends)},
     }
 
 

@@ -22,8 +22,7 @@ from rich.table import Table
 from data_prep.errors import UserError
 from data_prep.images import open_image
 from data_prep.phrases import PhraseData, Problem
-from grounding.localisation import shares
-from grounding.localisation_metrics import evaluate
+from grounding.localisation_metrics import evaluate, map_baseline
 from pipeline.phrase_table import SCHEMA, localised, of_baseline
 from pipeline.report import tables, write_report
 from pipeline.stage import finish, strings
@@ -68,8 +67,7 @@ def write_results(config: DictConfig, data: PhraseData) -> None:
     phrases = localised(table)
     metrics = evaluate(phrases, config.seed)
     for name in strings(config.baselines):
-        own = shares(of_baseline(table, name))
-        metrics["baselines"][name] = {key: own[key] for key in ("recall", "pointing")}
+        metrics["baselines"][name] = map_baseline(of_baseline(table, name), config.seed)
     seconds = sum(float(part.schema.metadata[SECONDS]) for part in parts)
     metrics |= {
         "phrases_left_out": sum(len(photo.phrases) for photo in data.photos) - len(table),

@@ -82,7 +82,7 @@ def tiles(metrics: Mapping[str, Any]) -> list[Tile]:
         Tile(
             "Upper bound",
             percent(metrics["upper_bound"]),
-            "",
+            _interval(metrics, "upper_bound"),
             "of 100 phrases, so many have a hit among their proposals at all",
             "",
         )
@@ -95,15 +95,17 @@ def methods(metrics: Mapping[str, Any]) -> list[Row]:
 
     Cells: R@1, R@5, R@10 merged, the same for any box, pointing (any box).
     """
-    rows = [Row("this run", "run", _cells(metrics, metrics))]
+    rows = [Row("this run", "run", _cells(metrics))]
     for simple in (False, True):
         for name, baseline in metrics["baselines"].items():
             if (name in SIMPLE) == simple:
                 kind = "simple" if simple else "method"
-                rows.append(Row(in_words(name), kind, _cells(baseline, {})))
-    bounds = [percent(metrics["upper_bound"])] * 3
-    bounds += [percent(metrics.get("upper_bound_any"))] * 3
-    rows.append(Row("upper bound", "bound", [(bound, "") for bound in [*bounds, "–"]]))
+                rows.append(Row(in_words(name), kind, _cells(baseline)))
+    merged, each = (
+        (percent(metrics.get(key)), _interval(metrics, key))
+        for key in ("upper_bound", "upper_bound_any")
+    )
+    rows.append(Row("upper bound", "bound", [*[merged] * 3, *[each] * 3, ("–", "")]))
     return rows
 
 
@@ -134,14 +136,14 @@ def in_words(name: str) -> str:
     return NAMES.get(name, name.replace("_", " "))
 
 
-def _cells(numbers: Mapping[str, Any], intervals_of: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _cells(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
     cells = []
     for protocol in ("merged", "any"):
         shares = numbers.get("recall", {}).get(protocol, {})
         for k in map(str, KS):
-            cells.append((percent(shares.get(k)), _interval(intervals_of, "recall", protocol, k)))
+            cells.append((percent(shares.get(k)), _interval(numbers, "recall", protocol, k)))
     pointed = numbers.get("pointing", {}).get("any_box")
-    return [*cells, (percent(pointed), _interval(intervals_of, "pointing", "any_box"))]
+    return [*cells, (percent(pointed), _interval(numbers, "pointing", "any_box"))]
 
 
 def _interval(metrics: Mapping[str, Any], *keys: str) -> str:

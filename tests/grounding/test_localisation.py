@@ -22,7 +22,7 @@ from grounding.localisation import (
     shares,
     union_box,
 )
-from grounding.localisation_metrics import evaluate
+from grounding.localisation_metrics import evaluate, map_baseline
 from grounding.simple_baselines import simple_baselines
 
 PHRASE = Localised(
@@ -203,8 +203,38 @@ def test_every_number_has_a_protocol() -> None:
     metrics = evaluate([PHRASE, SMALL])
     named = {f"{key}.{name}" for key in ("recall", "pointing", "baselines")
              for name in metrics[key]}  # fmt: skip
-    named |= {"upper_bound", "upper_bound_any", "out_of_vocabulary", "intervals"}
+    named |= {"phrases", "baselines", "upper_bound", "upper_bound_any", "out_of_vocabulary",
+              "intervals"}  # fmt: skip
     assert named == set(PROTOCOLS)
+
+
+def test_each_interval_is_that_of_its_share() -> None:
+    # Two photos, a phrase in each: where only one hits, every share can be drawn.
+    hit, miss = replace(PHRASE, point=(10, 10)), replace(SMALL, rank_any=None)
+    some, none, every = [0.0, 1.0], [0.0, 0.0], [1.0, 1.0]
+    found = evaluate([hit, miss])["intervals"]
+    assert found == {
+        "recall": {
+            "merged": {"1": some, "5": some, "10": some},
+            "any": {"1": none, "5": none, "10": some},
+        },
+        "upper_bound": some,
+        "upper_bound_any": some,
+        "pointing": {"any_box": some},
+    }
+    only = evaluate([replace(hit, hits_any=0)])["intervals"]
+    assert (only["upper_bound"], only["upper_bound_any"]) == (every, none)
+    assert only["recall"]["any"] == {"1": none, "5": none, "10": every}
+
+
+def test_other_maps_have_intervals_but_no_bound_of_their_own() -> None:
+    phrases = [PHRASE, replace(PHRASE, photo="c", rank_merged=6), SMALL]
+    own, whole = map_baseline(phrases, seed=3), evaluate(phrases, seed=3)
+    assert own == {
+        "recall": whole["recall"],
+        "pointing": whole["pointing"],
+        "intervals": {key: whole["intervals"][key] for key in ("recall", "pointing")},
+    }
 
 
 def test_bins_have_their_lower_end() -> None:

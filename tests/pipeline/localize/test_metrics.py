@@ -126,7 +126,10 @@ def test_intervals_contain_their_values(finished: Path) -> None:
     found = metrics(finished)
     shares = [(found["recall"]["merged"][k], found["intervals"]["recall"]["merged"][k])
               for k in ("1", "5", "10")]  # fmt: skip
-    shares.append((found["pointing"]["any_box"], found["intervals"]["pointing"]["any_box"]))
+    shares.append((found["upper_bound"], found["intervals"]["upper_bound"]))
+    for each in (found, found["baselines"]["mwp"]):
+        shares.append((each["pointing"]["any_box"], each["intervals"]["pointing"]["any_box"]))
+        shares.append((each["recall"]["any"]["1"], each["intervals"]["recall"]["any"]["1"]))
     for value, (low, high) in shares:
         assert 0 <= low <= value <= high <= 1
 
@@ -160,6 +163,7 @@ def test_a_map_baseline_is_a_run_with_that_map(
     plain += ["phrase.centre=null", "phrase.context=0", "baselines=null"]
     run(*keys, f"out={tmp_path / 'out'}", *plain)
     found, baseline = lasting(tmp_path / "out"), lasting(finished)["baselines"]["mwp"]
-    assert baseline == {key: found[key] for key in ("recall", "pointing")}
+    ends = {key: found["intervals"][key] for key in ("recall", "pointing")}
+    assert baseline == {key: found[key] for key in ends} | {"intervals": ends}
     assert baseline["recall"] != lasting(finished)["recall"]
     assert set(found["baselines"]) == set(SIMPLE)

@@ -13,6 +13,7 @@ from data_prep.errors import UserError
 from grounding.localisation_metrics import evaluate
 from pipeline.phrase_table import localised
 from pipeline.report import write_report
+from pipeline.report.tables import methods, tiles
 from tests.pipeline.report.phrase_rows import CAPTION, MISSED, UNKNOWN, plain, table_of
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
@@ -101,6 +102,17 @@ def test_headline_numbers_have_intervals(html: str) -> None:
     assert tiles["b"][0] == "48.8"  # 20 of 41
     low, high = (float(end) for end in tiles["span"][tiles["span"].index("R@1") + 1].split("–"))
     assert low <= 48.8 <= high
+
+
+def test_rows_have_their_own_intervals() -> None:
+    one = evaluate(localised(table_of({}, MISSED)))
+    other = {"recall": {"any": {"5": 0.5}}, "intervals": {"recall": {"any": {"5": [0.4, 0.6]}}}}
+    rows = {row.name: row.cells for row in methods(one | {"baselines": {"cam": other}})}
+    assert rows["CAM"] == [("–", "")] * 4 + [("50.0", "40.0–60.0")] + [("–", "")] * 2
+    ends = one["intervals"]["upper_bound"]
+    assert rows["upper bound"][0] == ("100.0", f"{100 * ends[0]:.1f}–{100 * ends[1]:.1f}")
+    assert all(interval for _, interval in rows["this run"])
+    assert tiles(one)[-1].interval == "100.0–100.0"
 
 
 def test_nothing_comes_from_outside(html: str) -> None:
