@@ -1,20 +1,19 @@
 """Stage `localize`: boxes for the phrases of captions, scored.
 
-Beside this module: `phrase_data` (the dataset), `proposal_folder` (boxes), `localized_photo` (the
-rows of one photo), `phrase_table` (their columns), `localize_output` (what is left behind). The
-method itself is in `grounding.localiser`.
+Beside this module: `phrase_data` (the dataset), `photo_boxes` (proposals), `localized_photo` (the
+rows of one photo), `phrase_table` (their columns), `localize_parts` (what a kill leaves),
+`localize_output` (what is left behind). The method itself is in `grounding.localiser`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
@@ -25,26 +24,26 @@ from data_prep.phrases import PhrasePhoto, Problem
 from grounding.localiser import Localiser, PhraseSettings
 from grounding.phrases import PhraseResolver
 from grounding.processes import Processes, processes
-from grounding.proposals.boxes import NoProposals
 from grounding.proposals.generators import make_generator
 from grounding.ranking import RankSettings
 from grounding.word_maps import METHODS, MapSettings
-from pipeline.localize_output import (
+from pipeline.localize_output import REJECTS, REPORT, TABLE, first_of, write_results
+from pipeline.localize_parts import (
     PARTS,
-    REJECTS,
-    REPORT,
-    TABLE,
-    first_of,
+    is_done,
+    mark_of_classifier,
+    mark_of_part,
+    part_files,
     write_part,
-    write_results,
 )
 from pipeline.localized_photo import PhotoLocaliser, map_baselines
 from pipeline.models import classifier
+from pipeline.photo_boxes import PhotoBoxes, find_boxes, make_boxes
 from pipeline.phrase_data import SIZE_MISMATCH, fit_to_photo, read_phrases
-from pipeline.proposal_folder import BOXES, Outcome, ProposalFolder, make_proposals
+from pipeline.proposal_folder import BOXES, ProposalFolder
 from pipeline.proposal_folder import WRITES as PROPOSAL_FILES
-from pipeline.propose import ids_of, progress, proposal_settings
-from pipeline.stage import cores, device, disk_full, is_finished, start, strings
+from pipeline.propose import proposal_settings
+from pipeline.stage import device, disk_full, is_finished, start, strings
 
 T = TypeVar("T")
 
@@ -59,8 +58,8 @@ WRITES = (
 def run(config: DictConfig) -> None:
     """Write the table of phrases, the metrics and the report.
 
-    Under torchrun the processes share the photos; the first one makes missing proposals, merges
-    and prints. A killed run goes on with the parts that it had not finished.
+    Under torchrun the processes share the photos; the first one merges and prints. A killed run
+    goes on with the parts that it had not finished, or that were made of something else.
 
     Raises
     ------
@@ -83,10 +82,10 @@ def run(config: DictConfig) -> None:
         folder = _proposal_folder(config)
         here.on_first(lambda: start(config, _inputs(config), WRITES, FOLDERS, resume=()))
         with disk_full(config.out, "free some, and the same command goes on"):
-            proposals = _proposals(config, photos, folder, here)
-            _localise(config, photos, localiser, proposals, here)
+            boxes = _boxes(config, photos, folder, here)
+            _localise(config, photos, localiser, boxes, here)
             here.wait()
-            here.on_first(lambda: write_results(config, data))
+            here.on_first(lambda: write_results(config, data, here.world))
 
 
 def _localiser(config: DictConfig, here: Processes) -> PhotoLocaliser:
@@ -144,94 +143,66 @@ def _inputs(config: DictConfig) -> list[Path]:
     places = [config.dataset.get(key) for key in ("root", "file", "images")]
     places += [config.model.get("folder")]
     places += [config.proposals.get(key) for key in ("folder", "path", "model_file")]
-    return [Path(place) for place in places if place is not None]
+    return [Path(str(place)) for place in places if place is not None]
 
 
-def _proposals(
+def _boxes(
     config: DictConfig,
     photos: Sequence[PhrasePhoto],
     folder: ProposalFolder | None,
     here: Processes,
-) -> Callable[[PhrasePhoto], np.ndarray | None]:
-    """Give what reads the boxes (N, 4) of a photo; the first process makes those of OUT before."""
+) -> PhotoBoxes:
+    """Find the boxes of photos; those of OUT/proposals are made."""
     if folder is None:
-        return lambda _: None
-    by_id = ids_of([photo.path for photo in photos])  # as stage=propose knows them
-    ids = {path: image_id for image_id, path in by_id.items()}
-    failed: dict[str, Outcome] = {}
+        return PhotoBoxes()
     if folder.path == Path(config.out, PROPOSALS):
-        failed = here.on_first(lambda: _make_proposals(config, by_id, folder.path))
-
-    def read(photo: PhrasePhoto) -> np.ndarray:
-        assert photo.width is not None
-        assert photo.height is not None
-        image_id = ids[photo.path]
-        if image_id in failed:
-            raise NoProposals(failed[image_id].reason, failed[image_id].code)
-        return folder.proposals(image_id, (photo.width, photo.height)).boxes
-
-    return read
-
-
-def _make_proposals(
-    config: DictConfig, photos: Mapping[str, Path], folder: Path
-) -> dict[str, Outcome]:
-    """Make the proposals of photos; give what became of those without."""
-    outcomes = make_proposals(
-        photos,
-        proposal_settings(config),
-        folder,
-        cores(config),
-        config.max_pixels,
-        lambda coming: progress(coming, len(photos)),
-    )
-    return {one.image_id: one for one in outcomes if one.code}
+        return make_boxes(config, folder, photos, here)
+    return find_boxes(folder, photos)
 
 
 def _localise(
     config: DictConfig,
     photos: Sequence[PhrasePhoto],
     localiser: PhotoLocaliser,
-    proposals: Callable[[PhrasePhoto], np.ndarray | None],
+    boxes: PhotoBoxes,
     here: Processes,
 ) -> None:
-    """Write the parts of this process that are not there yet."""
-    parts = Path(config.out, PARTS)
-    parts.mkdir(exist_ok=True)
-    firsts = range(here.rank * config.chunk, len(photos), here.world * config.chunk)
+    """Write the parts of this process that are not there yet, or were made of something else."""
+    out = Path(config.out)
+    Path(out, PARTS).mkdir(exist_ok=True)
+    classifier = mark_of_classifier(localiser.localiser.classifier)
+    files = list(enumerate(part_files(out, len(photos), config.chunk)))[here.rank :: here.world]
     console = Console(stderr=True)
-    for first in track(
-        firsts,
+    for number, file in track(
+        files,
         "Phrases",
         console=console,
         transient=True,
         disable=not (here.is_first and console.is_terminal),
     ):
-        part = parts / f"{first:06d}.parquet"
-        if not part.is_file():
-            _write_part(part, photos[first : first + config.chunk], config, localiser, proposals)
+        some = photos[number * config.chunk : (number + 1) * config.chunk]
+        mark = mark_of_part(classifier, some, [boxes.file(photo) for photo in some])
+        if not is_done(file, mark):
+            began = time.perf_counter()
+            rows, problems = _of_photos(some, config, localiser, boxes)
+            write_part(file, mark, rows, problems, time.perf_counter() - began)
 
 
-def _write_part(
-    part: Path,
-    photos: Sequence[PhrasePhoto],
-    config: DictConfig,
-    localiser: PhotoLocaliser,
-    proposals: Callable[[PhrasePhoto], np.ndarray | None],
-) -> None:
+def _of_photos(
+    photos: Sequence[PhrasePhoto], config: DictConfig, localiser: PhotoLocaliser, boxes: PhotoBoxes
+) -> tuple[list[dict[str, Any]], list[Problem]]:
     rows: list[dict[str, Any]] = []
     problems: list[Problem] = []
-    began = time.perf_counter()
     for photo in photos:
         try:
             image = open_image(photo.path, config.max_pixels)
             fitted, found = fit_to_photo(photo, image, config.size_mismatch)
-            rows += localiser.rows(fitted, image, proposals(fitted))
+            rows += localiser.rows(fitted, image, boxes.read(fitted))
         except UserError as error:
             reason = str(error).removeprefix(f"{photo.path}: ")
             found = [Problem(str(photo.path), getattr(error, "code", "unusable"), reason)]
         problems += found
-    write_part(part, rows, problems, time.perf_counter() - began)
+    return rows, problems
 
 
 def _check(config: DictConfig) -> None:

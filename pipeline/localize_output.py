@@ -23,27 +23,19 @@ from data_prep.errors import UserError
 from data_prep.images import open_image
 from data_prep.phrases import PhraseData, Problem
 from grounding.localisation_metrics import evaluate, map_baseline
-from pipeline.phrase_table import SCHEMA, localised, of_baseline
+from pipeline.localize_parts import PARTS, part_files, read_part
+from pipeline.phrase_table import localised, of_baseline
 from pipeline.report import tables, write_report
 from pipeline.stage import finish, strings
 
 TABLE, REPORT, REJECTS = "phrases.parquet", "report.html", "rejects.jsonl"
-PARTS = "parts"
-PROBLEMS, SECONDS = b"problems", b"seconds"  # in the metadata of a part
 
 
-def write_part(
-    part: Path, rows: list[dict[str, Any]], problems: Sequence[Problem], seconds: float
-) -> None:
-    """Write the rows of some photos; the file is either whole or absent."""
-    about = {PROBLEMS: json.dumps([asdict(each) for each in problems]), SECONDS: str(seconds)}
-    half = part.with_name(part.name + ".part")
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA.with_metadata(about)), half)
-    half.replace(part)
-
-
-def write_results(config: DictConfig, data: PhraseData) -> None:
+def write_results(config: DictConfig, data: PhraseData, processes: int) -> None:
     """Merge the parts, write table, metrics and report, and print the outcome.
+
+    `seconds` are those of all processes together; `photos_per_second` is the rate of the run,
+    whose processes work at the same time.
 
     Raises
     ------
@@ -51,12 +43,10 @@ def write_results(config: DictConfig, data: PhraseData) -> None:
         No photo could be used.
     """
     out = Path(config.out)
-    parts = [pq.read_table(path) for path in sorted((out / PARTS).glob("*.parquet"))]
-    found = [
-        Problem(**each) for part in parts for each in json.loads(part.schema.metadata[PROBLEMS])
-    ]
-    problems = [*data.problems, *found]
-    table = pa.concat_tables(part.replace_schema_metadata(None) for part in parts)
+    photos = sum(bool(photo.phrases) for photo in data.photos)
+    parts = [read_part(file) for file in part_files(out, photos, config.chunk)]
+    problems = [*data.problems, *(problem for part in parts for problem in part.problems)]
+    table = pa.concat_tables(part.table for part in parts)
     _write_problems(out / REJECTS, problems)
     if not len(table):
         shutil.rmtree(out / PARTS)  # or the same command would not look again
@@ -68,14 +58,15 @@ def write_results(config: DictConfig, data: PhraseData) -> None:
     metrics = evaluate(phrases, config.seed)
     for name in strings(config.baselines):
         metrics["baselines"][name] = map_baseline(of_baseline(table, name), config.seed)
-    seconds = sum(float(part.schema.metadata[SECONDS]) for part in parts)
+    seconds = sum(part.seconds for part in parts)
     metrics |= {
         "phrases_left_out": sum(len(photo.phrases) for photo in data.photos) - len(table),
         "not_counted": data.not_counted,
         "unrelated_captions": data.unrelated,
         "rejected": dict(Counter(problem.code for problem in problems)),
         "seconds": round(seconds, 3),
-        "photos_per_second": round(metrics["photos"] / seconds, 3),
+        "processes": processes,
+        "photos_per_second": round(metrics["photos"] / (seconds / processes), 3),
     }
     pq.write_table(table, out / TABLE)
     write_report(

@@ -173,6 +173,22 @@ def make_proposals(
         A setting is unusable, or the folder has boxes made with other settings.
     """
     generator = make_generator(settings)
+    proposals = prepare_folder(folder, settings)
+    with closing(_outcomes(photos, generator, proposals, processes, max_pixels)) as outcomes:
+        found_by_id = {outcome.image_id: outcome for outcome in watch(outcomes)}
+    return [found_by_id[image_id] for image_id in photos]
+
+
+def prepare_folder(folder: Path, settings: Mapping[str, Any]) -> ProposalFolder:
+    """Make a folder for boxes made with these settings, if need be.
+
+    Where several processes make boxes, one of them does this before the others begin.
+
+    Raises
+    ------
+    UserError
+        It has boxes made with other settings.
+    """
     proposals = ProposalFolder(folder)
     (folder / BOXES).mkdir(parents=True, exist_ok=True)
     if not (folder / SETTINGS).is_file():
@@ -183,9 +199,7 @@ def make_proposals(
             f"{folder}: its boxes were made with another proposals.{keys[0]}; remove it, or give "
             "another folder"
         )
-    with closing(_outcomes(photos, generator, proposals, processes, max_pixels)) as outcomes:
-        found_by_id = {outcome.image_id: outcome for outcome in watch(outcomes)}
-    return [found_by_id[image_id] for image_id in photos]
+    return proposals
 
 
 def _outcomes(

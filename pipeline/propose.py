@@ -79,8 +79,8 @@ def proposal_settings(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in settings.items()}
 
 
-def progress(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
-    """Show progress on a terminal, and tell which photos are rejected."""
+def progress(outcomes: Iterable[Outcome], total: int, shown: bool = True) -> Iterator[Outcome]:
+    """Show progress on a terminal, if at all, and tell which photos are rejected."""
     console = Console(stderr=True)
     for outcome in track(
         outcomes,
@@ -88,7 +88,7 @@ def progress(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
         total=total,
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (shown and console.is_terminal),
     ):
         if outcome.code:
             line = f"rejected: {outcome.path}: {outcome.reason}"
@@ -114,7 +114,7 @@ def measured(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
 
 def ids_of(paths: Sequence[Path]) -> dict[str, Path]:
     """Give photos by their ids: the stem of the file name, or the path where several share it."""
-    stems = Counter(path.stem for path in paths)
+    stems = Counter(path.stem for path in set(paths))
     return {path.stem if stems[path.stem] == 1 else str(path): path for path in paths}
 
 

@@ -1,15 +1,26 @@
 """Runs that are killed or stopped, and the same command again: it ends as if nothing had been."""
 
+import shutil
 import signal
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from data_prep.errors import UserError
+from grounding.proposals.boxes import Proposals
 from pipeline import localize
+from pipeline.localize_parts import is_done, write_part
 from pipeline.localized_photo import PhotoLocaliser
-from tests.pipeline.localize.made import lasting, run
+from pipeline.proposal_folder import ProposalFolder
+from tests.pipeline.localize.made import (
+    QUICK,
+    lasting,
+    metrics,
+    run,
+    write_model,
+)
 from tests.pipeline.train.processes import begin, finish, two
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -73,6 +84,58 @@ def test_what_is_done_is_not_done_again(
     assert same(tmp_path / "out", finished)
 
 
+@pytest.mark.parametrize(
+    "changed", ["nothing", "model", "proposals", "dataset", "photo", "shorter"]
+)
+def test_parts_made_of_something_else_are_done_again(
+    changed: str,
+    root: Path,
+    model: str,
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Parts 1001 and 1002 are done when the files of the same configuration change."""
+    own = Path(shutil.copytree(root, tmp_path / "own"))
+    net = Path(shutil.copytree(model.removeprefix("model.folder="), tmp_path / "net"))
+    made = ProposalFolder(Path(shutil.copytree(finished / "proposals", tmp_path / "made")))
+    keys = [f"model.folder={net}", f"dataset.root={own}", "chunk=1", *QUICK, "baselines=null"]
+    keys += ["proposals=folder", f"proposals.folder={made.path}", f"out={tmp_path / 'out'}"]
+    with monkeypatch.context() as patched:
+        interrupt_at(2, patched)
+        with pytest.raises(KeyboardInterrupt):
+            run(*keys)
+    if changed == "model":
+        shutil.rmtree(net)
+        write_model(net, seed=1)
+    elif changed == "proposals":
+        made.write("1001", Proposals(made.proposals("1001").boxes[:5]), (96, 72))
+    elif changed == "dataset":
+        (own / "Sentences" / "1001.txt").write_text("[/EN#1/other A red thing] .\n")
+    elif changed == "photo":
+        Image.new("RGB", (96, 72)).save(own / "images" / "1001.png")
+    elif changed == "shorter":
+        (own / "test.txt").write_text("1002\n")
+    begun = interrupt_at(99, monkeypatch)
+    run(*keys)
+    again = {"nothing": [], "model": ["1001", "1002"]}.get(changed, ["1001"])
+    assert begun == (["1002"] if changed == "shorter" else [*again, "1003", "1004"])
+    monkeypatch.undo()
+    monkeypatch.setattr("pipeline.localize_output.write_report", lambda *_: None)
+    run(*keys[:-1], f"out={tmp_path / 'fresh'}")
+    assert same(tmp_path / "out", tmp_path / "fresh")
+
+
+def test_a_damaged_part_is_done_again(tmp_path: Path) -> None:
+    file = tmp_path / "000000.parquet"
+    assert not is_done(file, "mark")
+    write_part(file, "mark", [], [], 1.0)
+    assert is_done(file, "mark")
+    assert not is_done(file, "other")
+    file.write_bytes(file.read_bytes()[:-9])
+    assert not is_done(file, "mark")
+
+
 def test_a_kill_before_the_end_loses_no_photo(
     keys: list[str], finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,11 +179,15 @@ def test_other_proposals_need_overwrite(keys: list[str], tmp_path: Path) -> None
 
 
 def test_two_processes_come_to_the_same(keys: list[str], finished: Path, tmp_path: Path) -> None:
-    """Each does every other photo; the first makes the proposals, and alone prints."""
+    """Each does every other photo and its proposals; the first alone prints."""
     arguments = [*keys, f"out={tmp_path / 'out'}"]
     processes = two(arguments, arguments, stage="localize")
     printed = [finish(process) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], printed
     assert same(tmp_path / "out", finished)
+    found = metrics(tmp_path / "out")
+    assert found["processes"] == 2
+    rate = found["photos"] / (found["seconds"] / 2)
+    assert found["photos_per_second"] == pytest.approx(rate, rel=0.02)
     assert "9 phrases of 4 photos" in printed[0][0]
     assert printed[1] == ("", "")
