@@ -50,8 +50,8 @@ class SlidingWindows:
         check_number("proposals.stride", self.stride, 0.01, 1)
         if (count := self.count(SQUARE, SQUARE)) > MOST_WINDOWS:
             raise UserError(
-                f"proposals.scales, aspect_ratios, stride: {count:,} windows in a square photo, more "
-                f"than {MOST_WINDOWS:,}; give larger scales, fewer ratios or a larger stride"
+                f"proposals.scales, aspect_ratios, stride: {count:,} windows in a square photo, "
+                f"more than {MOST_WINDOWS:,}; give larger scales, fewer ratios or a larger stride"
             )
 
     def generate(self, image: Image.Image, image_id: str) -> Proposals:
