@@ -69,10 +69,10 @@ def read_refcoco(path: str | Path, images: str | Path, split: str | None = None)
     -------
     PhraseData
         One photo for each file_name, which is its id, in the order of the first expression.
-        `not_counted` has the reasons "no box" and "bad box". Problems: "bad name" (the image is
-        unknown, or has no usable file_name), "listed twice" (an id of two images, so that boxes
-        are anybody's), "bad phrase" (no text), "bad box", "box outside" (the box is left out) and
-        "box clipped".
+        `not_counted` has the reasons "no box" and "bad box". Problems: "no annotation" (a ref's
+        ann_id is of none), "bad name" (the image is unknown, or has no usable file_name), "listed
+        twice" (an id of two images, so that boxes are anybody's), "bad phrase" (no text), "bad
+        box", "box outside" (the box is left out) and "box clipped".
 
     Raises
     ------
@@ -87,7 +87,7 @@ def read_refcoco(path: str | Path, images: str | Path, split: str | None = None)
     problems: list[Problem] = []
     if refs:
         refs = _of_split(refs, split, path)
-        expressions = _from_refs(path, listed, annotations, refs)
+        expressions = _from_refs(path, listed, annotations, refs, problems)
     else:
         listed = _of_split(listed, split, path)
         expressions = _from_captions(path, listed, annotations, problems)
@@ -102,14 +102,24 @@ def _load(path: Path) -> tuple[list[Row], list[Row], list[Row]]:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except Misfit as misfit:
         raise UserError(f"{path}: {misfit}; {REMEDY}") from misfit
-    tables = [data.get("images"), data.get("annotations"), data.get("refs", [])]
-    for rows in tables:
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise UserError(f"{path}: not of this form; {REMEDY}")
-    images, annotations, refs = tables
+    parts = {"refs": [], **data}
+    images, annotations, refs = (
+        _part(parts, name, path) for name in ("images", "annotations", "refs")
+    )
+    if not images:
+        raise UserError(f"{path}: no images; {REMEDY}")
     if not refs and not any("caption" in image for image in images):
         raise UserError(f"{path}: no refs, and no image has a caption; {REMEDY}")
     return images, annotations, refs
+
+
+def _part(data: Row, name: str, path: Path) -> list[Row]:
+    if name not in data:
+        raise UserError(f"{path}: no `{name}`; {REMEDY}")
+    rows = data[name]
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path}: `{name}` is no list of objects; {REMEDY}")
+    return rows
 
 
 def _of_split(rows: list[Row], split: str | None, path: Path) -> list[Row]:
@@ -122,7 +132,11 @@ def _of_split(rows: list[Row], split: str | None, path: Path) -> list[Row]:
 
 
 def _from_refs(
-    path: Path, images: list[Row], annotations: list[Row], refs: list[Row]
+    path: Path,
+    images: list[Row],
+    annotations: list[Row],
+    refs: list[Row],
+    problems: list[Problem],
 ) -> Iterator[_Expression]:
     image_of = {_key(image["id"]): image for image in images if "id" in image}
     annotation_of = {_key(row["id"]): row for row in annotations if "id" in row}
@@ -130,6 +144,9 @@ def _from_refs(
         where = f"{path}: ref {ref.get('ref_id', number)}"
         image = image_of.get(_key(ref.get("image_id")))
         annotation = annotation_of.get(_key(ref.get("ann_id")))
+        if annotation is None:
+            reason = f"its ann_id {ref.get('ann_id')!r} is of none of the annotations; add that one"
+            problems.append(Problem(where, "no annotation", reason))
         sentences = ref.get("sentences")
         for sentence in sentences if isinstance(sentences, list) else [None]:
             said = sentence if isinstance(sentence, dict) else {}

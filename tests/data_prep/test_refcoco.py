@@ -129,9 +129,11 @@ def test_faults_of_refs(tmp_path: Path) -> None:
     data = read(tmp_path, refs=refs)
     assert codes(data) == [
         *[("ref 1", "bad name")] * 2,
+        ("ref 2", "no annotation"),
         ("ref 3", "bad phrase"),
         *[("ref 4", "bad phrase")] * 2,
     ]
+    assert "its ann_id 77 is of none of the annotations" in data.problems[2].reason
     assert data.not_counted == {"no box": 2}
     assert [photo.id for photo in data.photos] == ["a.jpg"]
 
@@ -144,19 +146,25 @@ def test_a_pickle_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "annotations", "refs"),
+    ("data", "message"),
     [
-        ({}, [], []),
-        (IMAGES, None, []),
-        (IMAGES, ["x"], []),
-        (IMAGES, ANNOTATIONS, {}),
-        ([{"id": 1, "file_name": "a.jpg"}], ANNOTATIONS, []),
-        ([], [], []),
+        ({}, "no `images`"),
+        ({"images": []}, "no `annotations`"),
+        ({"images": [], "annotations": []}, "no images"),
+        ({"images": {}, "annotations": []}, "`images` is no list of objects"),
+        ({"images": IMAGES, "annotations": None}, "`annotations` is no list of objects"),
+        ({"images": IMAGES, "annotations": ["x"]}, "`annotations` is no list of objects"),
+        ({"images": IMAGES, "annotations": [], "refs": {}}, "`refs` is no list of objects"),
+        ({"images": [{"id": 1}], "annotations": []}, "no refs, and no image has a caption"),
     ],
 )
-def test_another_layout(tmp_path: Path, images: object, annotations: object, refs: object) -> None:
-    with pytest.raises(UserError, match="give a JSON object with images, annotations") as caught:
-        read(tmp_path, images, annotations, refs=refs)
+def test_another_layout(tmp_path: Path, data: object, message: str) -> None:
+    path = tmp_path / "expressions.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError) as caught:
+        read_refcoco(path, tmp_path)
+    start = f"{path}: {message}; give a JSON object with images, annotations"
+    assert str(caught.value).startswith(start)
     assert "\n" not in str(caught.value)
 
 
