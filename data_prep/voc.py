@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
-from defusedxml import ElementTree
+from defusedxml import ElementTree, EntitiesForbidden
 
 from data_prep.errors import UserError
 
@@ -117,7 +117,10 @@ def _read_image(root: Path, image_id: str) -> VocImage:
             raise UserError(f"{file}: the file is missing; add it or take its id off the list")
     try:
         tree = ElementTree.fromstring(path.read_bytes())
-    except (ParseError, ValueError) as error:  # defusedxml refuses with a ValueError
+    except EntitiesForbidden as error:
+        message = "it declares entities, which is refused; fetch it again"
+        raise UserError(f"{path}: {message}") from error
+    except (ParseError, ValueError) as error:
         raise UserError(f"{path}: no readable annotation ({error}); fetch it again") from error
     width, height = (_number(tree, f"size/{side}", path) for side in ("width", "height"))
     objects = tuple(_read_object(node, path) for node in tree.findall("object"))

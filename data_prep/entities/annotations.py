@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
-from defusedxml import ElementTree
+from defusedxml import ElementTree, EntitiesForbidden
 
 from data_prep.phrases import Box, Problem, Unusable, fit_box
 
@@ -57,7 +57,10 @@ def read_annotation(path: Path) -> Annotation:
     except OSError as error:
         reason = f"cannot be read ({error.strerror}); fetch it, or take the photo off the split"
         raise Unusable(str(path), "no annotation", reason) from error
-    except (ParseError, ValueError, LookupError) as error:  # defusedxml refuses with a ValueError
+    except EntitiesForbidden as error:
+        reason = "it declares entities, which is refused; fetch it again"
+        raise Unusable(str(path), "no annotation", reason) from error
+    except (ParseError, ValueError, LookupError) as error:  # an unknown encoding, for one
         reason = f"no readable annotation ({error}); fetch it again"
         raise Unusable(str(path), "no annotation", reason) from error
     width, height = (_side(root, side) for side in ("width", "height"))

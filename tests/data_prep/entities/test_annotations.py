@@ -104,6 +104,14 @@ def test_without_a_size_boxes_are_kept_unchecked(tmp_path: Path, size: str) -> N
     assert codes(found)[0] == ("7.xml", "no size")
 
 
+def test_an_xml_bomb_is_told(tmp_path: Path) -> None:
+    (tmp_path / "7.xml").write_text(BOMB)
+    with pytest.raises(Unusable) as caught:
+        read_annotation(tmp_path / "7.xml")
+    reason = "it declares entities, which is refused; fetch it again"
+    assert caught.value.problem.reason == reason
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"<annotation><object>", b"\xff\xfe\x00", BOMB.encode(), b"<a>\x00</a>",
