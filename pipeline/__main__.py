@@ -26,6 +26,11 @@ FOLDERS = {
     ),
     "proposals": ("give proposals=file proposals.path=", "give a folder of stage=propose"),
 }
+# Hydra's words; those for a stage that is none stay as they are.
+UNKNOWN_CHOICE = re.compile(
+    r"Could not find '(?!stage/)([^/']+)/(.*)'\s+Available options in '\1':([\s\w]*)"
+    r"(?=\nConfig search path|\Z)"
+)
 
 
 def main() -> int:
@@ -116,6 +121,9 @@ def _in_one_line(error: Exception) -> str:
         return _quoted_twice(str(error.override))
     if value := re.match(r"Ambiguous value for argument '(.+)'\n", text):
         return _quoted_twice(value[1])
+    if choice := UNKNOWN_CHOICE.search(text):
+        group, name, known = choice.groups()
+        return f"{group}={name}: none of conf/{group}: {', '.join(known.split())}"
     text = re.split(r"Config search path|full_key:", text)[0]  # where Hydra looked, not the cause
     return " ".join(text.split())
 

@@ -29,6 +29,12 @@ def pipeline(
     [
         ([], "no stage is named; add stage=attend, or --help for the list"),
         (["stage=attnd"], "'stage/attnd' Available options in 'stage': attend"),
+        (
+            ["stage=localize", "dataset=coco"],
+            "error: dataset=coco: none of conf/dataset: entities, jsonl, refcoco, scenes\n",
+        ),
+        (["stage=train", "experiment=a/b"], "experiment=a/b: none of conf/experiment: fine"),
+        (["stage=shards", "resize="], "resize=: none of conf/resize: long_side, original, "),
         (["stage=attend", "imge=x"], "unknown config key imge; add --cfg job to see the keys"),
         (["stage=attend", "model.nme=x"], "unknown config key model.nme;"),
         (
