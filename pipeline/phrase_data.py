@@ -24,6 +24,15 @@ KEYS = {
     "refcoco": {"file", "images", "split"},
 }
 
+FILE = {"jsonl": "the JSON Lines file", "refcoco": "the JSON file"}
+WHAT = {
+    "root": "the folder that holds Sentences and Annotations",
+    "images": "the folder of the photos",
+    "split": "the name of a split",
+    "captions": "related or all",
+    "kind": "entities, jsonl or refcoco",
+}
+
 
 def read_phrases(config: DictConfig) -> PhraseData:
     """Read the dataset; `config.limit` keeps its first photos only.
@@ -57,7 +66,8 @@ def _value(keys: DictConfig, key: str) -> Any:
         return None
     if not isinstance(value, str) or not value:
         given = "is missing" if missing else f"is {value}"
-        raise UserError(f"dataset.{key} {given}; give dataset.{key}=…, a text")
+        what = {**WHAT, "file": FILE.get(keys.get("kind"), "a file")}.get(key, "a text")
+        raise UserError(f"dataset.{key} {given}; give dataset.{key}=…, {what}")
     return value
 
 

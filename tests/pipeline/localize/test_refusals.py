@@ -55,9 +55,9 @@ def _without_group(keys: list[str], override: str) -> list[str]:
         ("proposals=edge_boxes proposals.model_file=5", "proposals.model_file=5: give a file"),
         ("proposals=folder proposals.folder=5", "proposals.folder=5: give a folder of stage=prop"),
         ("proposals.scales=[1.0,0.0001] proposals.stride=0.01", "windows in a square photo, more"),
-        ("dataset.root=5", "dataset.root is 5; give dataset.root=…, a text"),
-        ("dataset.images=5", "dataset.images is 5; give dataset.images=…, a text"),
-        ("dataset.split=5", "dataset.split is 5; give dataset.split=…, a text"),
+        ("dataset.root=5", "dataset.root is 5; give dataset.root=…, the folder that"),
+        ("dataset.images=5", "dataset.images is 5; give dataset.images=…, the folder of the"),
+        ("dataset.split=5", "dataset.split is 5; give dataset.split=…, the name of a split"),
         ("dataset.captions=5", "dataset.captions is 5; give"),
         ("proposals.kind=x", "proposals.kind=x: give one of selective_search, "),
         ("proposals.scales=0.5", "proposals.scales=0.5: give one number or more"),
@@ -81,6 +81,23 @@ def test_refused(override: str, message: str, keys: list[str], tmp_path: Path) -
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (["jsonl"], "dataset.file is missing; give dataset.file=…, the JSON Lines file"),
+        (["refcoco"], "dataset.file is missing; give dataset.file=…, the JSON file"),
+        (["jsonl", "dataset.file=a"], "dataset.images is missing; give dataset.images=…, the fold"),
+    ],
+)
+def test_what_of_the_dataset_is_missing(
+    dataset: list[str], message: str, keys: list[str], tmp_path: Path
+) -> None:
+    others = [key for key in keys if not key.startswith("dataset")]
+    with pytest.raises(UserError) as caught:
+        run(*others, f"dataset={dataset[0]}", *dataset[1:], f"out={tmp_path / 'out'}")
+    assert str(caught.value).startswith(message)
 
 
 def test_what_is_read_does_not_lie_in_out(keys: list[str], root: Path, tmp_path: Path) -> None:
