@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from data_prep.errors import UserError
 from data_prep.vocabulary import Vocabulary
+from grounding import word_maps as word_maps_module
 from grounding.classifier import TagClassifier
 from grounding.excitation import ExcitationBackprop
 from grounding.localiser import answers
@@ -54,7 +55,7 @@ STAGE = """\
 ranking and scoring, without proposals and report. `h of all`: the estimate for {photos:,} photos \
 and {phrases:,} phrases, from photos/s. `opened`: times that a photo was opened; `passes`: \
 runs of the net on it; fewest–most. A photo whose words are one class each needs no run for their \
-probabilities."""
+probabilities. The rest is what the run reached, as in its metrics."""
 
 
 @dataclass
@@ -160,6 +161,7 @@ def whole_stage(settings: Settings) -> dict[str, Any]:
         counters.enter_context(noted(localize, "open_image", note_photo))
         counters.enter_context(noted(ExcitationBackprop, "__call__", note_pass))
         counters.enter_context(noted(TagClassifier, "logits", note_pass))
+        counters.enter_context(noted(word_maps_module, "cam_features", note_pass))
         try:
             localize.run(read_config(settings, out))
         except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -176,6 +178,9 @@ def whole_stage(settings: Settings) -> dict[str, Any]:
         "opened": span(Counter(opened)),
         "passes": span(passes),
         "phrases of a photo": span(phrases),
+        **{f"R@{k}": metrics["recall"]["merged"][k] for k in ("1", "5", "10")},
+        "pointing": metrics["pointing"]["any_box"],
+        "upper bound": metrics["upper_bound"],
     }
 
 
