@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -141,12 +142,17 @@ def _card(row: dict[str, Any], photo: OpenPhoto) -> Card:
     return Card(
         row=row,
         before=row["caption"][: row["start"]],
-        after=row["caption"][row["end"] :],
+        after=_with_its_stop(row["caption"][row["end"] :]),
         picture=picture,
         heat=heat,
         truth=[_corner_and_size(box) for box in row["boxes"]],
         found=[_corner_and_size(box) for box in row["top_boxes"][:3]],
     )
+
+
+def _with_its_stop(caption: str) -> str:
+    """Keep the full stop of a tokenised caption from a line of its own."""
+    return re.sub(r"\s+(?=[.!?]\s*$)", "\N{NO-BREAK SPACE}", caption)
 
 
 def _attention(row: dict[str, Any], size: tuple[int, int]) -> np.ndarray:

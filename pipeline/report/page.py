@@ -15,6 +15,7 @@ from pipeline.report import figures, tables
 from pipeline.report.gallery import OpenPhoto, gallery
 
 TITLE_KEYS = ("model", "dataset", "date")
+TITLE_PARTS = 2  # of a path, its last
 
 
 def write_report(
@@ -39,7 +40,7 @@ def write_report(
         What `grounding.localisation_metrics.evaluate` returns; more baselines may be among the
         `baselines`, and counts by reason under `not_counted` and `rejected`.
     settings : mapping
-        `model`, `dataset` and `date` stand in the title, all else in a list.
+        All stand in a list; `date`, and the last parts of `model` and `dataset`, in the title.
     photo : callable
         Path to photo, mode RGB; one that cannot be opened is left out.
     seed : int
@@ -54,8 +55,8 @@ def write_report(
     )
     phrases = localised(table)
     page = environment.get_template("report.html.jinja").render(
-        title={key: settings.get(key, "") for key in TITLE_KEYS},
-        settings={key: value for key, value in settings.items() if key not in TITLE_KEYS},
+        title={key: _last_parts(str(settings.get(key, ""))) for key in TITLE_KEYS},
+        settings=settings,
         metrics=metrics,
         known=tables.percent(1 - metrics["out_of_vocabulary"]),
         tiles=tables.tiles(metrics),
@@ -76,3 +77,7 @@ def write_report(
         depth=DEPTH,
     )
     path.write_text(page, encoding="utf-8")
+
+
+def _last_parts(path: str) -> str:
+    return "/".join(Path(path).parts[-TITLE_PARTS:])

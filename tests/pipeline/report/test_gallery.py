@@ -56,6 +56,12 @@ def test_attention_lies_over_the_photo_as_its_grid_does() -> None:
     assert abs(colour[:, :100]).mean() < 20
 
 
+def test_the_full_stop_of_a_tokenised_caption_stays_with_its_word() -> None:
+    table = table_of({"caption": "A dog , a cat .", "start": 0, "end": 5})
+    (card,) = gallery(table, noise)[0].cards
+    assert (card.before, card.after) == ("", " , a cat\xa0.")
+
+
 def test_pictures_are_small() -> None:
     groups = gallery(table_of({}), noise)
     assert [group.name for group in groups] == ["best", "worst", "random"]

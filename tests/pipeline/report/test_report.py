@@ -97,6 +97,17 @@ def test_all_is_there(html: str) -> None:
     assert "0.25" in page.texts["dd"]
 
 
+def test_paths_are_short_in_the_title_and_whole_in_the_settings(tmp_path: Path) -> None:
+    table = table_of({})
+    settings = SETTINGS | {"model": "/data/runs/a/model", "dataset": "/data/flickr/"}
+    write_report(tmp_path / "a.html", table, evaluate(localised(table)), settings, plain)
+    page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert page.texts["h1"] == ["Phrase localisation on data/flickr"]
+    assert page.texts["p"][0].startswith("Model a/model · 2026-11-23 · ")
+    assert page.texts["dd"][-4:-2] == ["/data/runs/a/model", "/data/flickr/"]
+    assert page.tags.count("details") == 1
+
+
 def test_headline_numbers_have_intervals(html: str) -> None:
     tiles = Page(html).texts
     assert tiles["b"][0] == "48.8"  # 20 of 41
