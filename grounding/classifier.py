@@ -258,7 +258,7 @@ class TagClassifier:
     def state(
         self, pixels: Tensor, target: str | None = None, resolution: int | None = None
     ) -> State:
-        """Run the model once on a photo of `preprocess`, (1, 3, H, W); the state answers any words.
+        """Run the model on pixels (1, 3, H, W) of `preprocess`; the state answers any words.
 
         Raises
         ------

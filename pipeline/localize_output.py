@@ -29,6 +29,7 @@ from pipeline.report import tables, write_report
 from pipeline.stage import finish, strings
 
 TABLE, REPORT, REJECTS = "phrases.parquet", "report.html", "rejects.jsonl"
+MANY_UNKNOWN = 0.5  # share of the phrases without a known word
 
 
 def write_results(config: DictConfig, data: PhraseData, processes: int) -> None:
@@ -122,6 +123,11 @@ def _tell(metrics: dict[str, Any], problems: Sequence[Problem], out: Path) -> No
         f"{metrics['phrases']:,} phrases of {metrics['photos']:,} photos (IoU ≥ 0.5 with the box "
         f"around all boxes of a phrase, %); {unknown} % out of vocabulary"
     )
+    if metrics["out_of_vocabulary"] > MANY_UNKNOWN:
+        print(
+            "warning: the model knows no word of most phrases; the numbers are mainly those of "
+            "phrase.unknown, and tell little of the model"
+        )
     if problems:
         counted = ", ".join(f"{code} {count:,}" for code, count in metrics["rejected"].items())
         print(f"problems: {counted}; listed in {out / REJECTS}")

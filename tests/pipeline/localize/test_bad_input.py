@@ -190,7 +190,9 @@ def test_photos_without_proposals_are_misses(
     assert ("random_proposal" in found["baselines"]) == (empty != PHOTOS)
 
 
-def test_only_unknown_words(localise: Callable[..., Path], own: Path) -> None:
+def test_only_unknown_words(
+    localise: Callable[..., Path], own: Path, capsys: pytest.CaptureFixture
+) -> None:
     """All phrases get the map of what is seen at all, as the one among others did, and count."""
     keys = ["phrase.unknown=seen", "phrase.context=0"]
     seen = {row["image_id"]: row["attention"] for row in rows(localise(*keys)) if not row["words"]}
@@ -199,6 +201,7 @@ def test_only_unknown_words(localise: Callable[..., Path], own: Path) -> None:
     out = localise(*keys, "overwrite=true")
     assert (metrics(out)["phrases"], metrics(out)["out_of_vocabulary"]) == (4, 1.0)
     assert {row["image_id"]: row["attention"] for row in rows(out)}["1002"] == seen["1002"]
+    assert "warning: the model knows no word of most phrases" in capsys.readouterr().out
 
 
 def test_no_phrase_with_a_box_is_an_error(own: Path, localise: Callable[..., Path]) -> None:
