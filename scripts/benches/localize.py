@@ -51,11 +51,12 @@ pass included). `TorchRay`: its contrastive excitation backprop, word by word, w
 preprocessing. `score`: scores of {boxes} boxes for every word; `rank`: all that follows the maps: \
 scores, the boxes of every word ordered with suppression and voting, the map's maximum."""
 STAGE = """\
-`stage=localize` with c-MWP alone. `photos/s`, `phrases/s`: reading the photos, words, maps, \
-ranking and scoring, without proposals and report. `h of all`: the estimate for {photos:,} photos \
-and {phrases:,} phrases, from photos/s. `opened`: times that a photo was opened; `passes`: \
-runs of the net on it; fewest–most. A photo whose words are one class each needs no run for their \
-probabilities. The rest is what the run reached, as in its metrics."""
+`stage=localize` with these keys, in one process. `photos/s`, `phrases/s`: reading the photos, \
+words, maps (baselines too), ranking and scoring, without proposals and report. `h of all`: the \
+estimate for {photos:,} photos and {phrases:,} phrases, from photos/s. `opened`: times that a photo \
+was opened (not for proposals, nor for the report); `passes`: runs of the net on it; fewest–most. A \
+photo whose words are one class each needs no run for their probabilities. The rest is what the run \
+reached, as in its metrics."""
 
 
 @dataclass
