@@ -53,10 +53,10 @@ scores, the boxes of every word ordered with suppression and voting, the map's m
 STAGE = """\
 `stage=localize` with these keys, in one process. `photos/s`, `phrases/s`: reading the photos, \
 words, maps (baselines too), ranking and scoring, without proposals and report. `h of all`: the \
-estimate for {photos:,} photos and {phrases:,} phrases, from photos/s. `opened`: times that a photo \
-was opened (not for proposals, nor for the report); `passes`: runs of the net on it; fewest–most. A \
-photo whose words are one class each needs no run for their probabilities. The rest is what the run \
-reached, as in its metrics."""
+estimate for {photos:,} photos and {phrases:,} phrases, from photos/s. `opened`: times that a \
+photo was opened (not for proposals, nor for the report); `passes`: runs of the net on it; \
+fewest–most. A photo whose words are one class each needs no run for their probabilities. The \
+rest is what the run reached, as in its metrics."""
 
 
 @dataclass
