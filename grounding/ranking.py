@@ -50,10 +50,10 @@ class RankSettings:
     """
 
     score: Score = "sum"
-    gamma: float = 0.42
+    gamma: float = 0.38
     size_prior: tuple[float, float] | None = None
     nms: float | None = 0.5
-    vote: float | None = 0.7
+    vote: float | None = 0.5
 
     def __post_init__(self) -> None:
         if self.score not in get_args(Score):
