@@ -46,6 +46,7 @@ ROW: dict[str, Any] = {
     "hits_any": 1,
     "first_merged": 3,
     "first_any": None,
+    "baselines": [],
 }
 MISSED: dict[str, Any] = {"rank_merged": None, "rank_any": None, "iou_merged": 0.1, "iou_any": 0.1}
 UNKNOWN: dict[str, Any] = {
