@@ -213,20 +213,24 @@ def vote_boxes(places: Tensor, scores: Tensor, boxes: Tensor, least: float) -> T
 def _vote(boxes: np.ndarray, places: np.ndarray, weights: np.ndarray, least: float) -> np.ndarray:
     """Weighted mean of the boxes (N, 4) around each of some, (n, 4)."""
     found = boxes[places]
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     for i in range(len(places)):
-        x1, y1, x2, y2 = boxes[places[i]]
-        area = (x2 - x1) * (y2 - y1)
-        total = 0.0
-        mean = np.zeros(4)
-        for voter in range(len(boxes)):
-            weight = weights[voter]
-            a1, b1, a2, b2 = boxes[voter]
-            both = max(min(x2, a2) - max(x1, a1), 0.0) * max(min(y2, b2) - max(y1, b1), 0.0)
-            if weight > 0 and both >= least * (area + (a2 - a1) * (b2 - b1) - both):
+        x1, y1, x2, y2 = found[i]
+        total = a = b = c = d = 0.0
+        for j in range(len(boxes)):
+            width = min(x2, boxes[j, 2]) - max(x1, boxes[j, 0])
+            height = min(y2, boxes[j, 3]) - max(y1, boxes[j, 1])
+            both = max(width, 0.0) * max(height, 0.0)
+            if both >= least * (areas[places[i]] + areas[j] - both):
+                weight = weights[j]
                 total += weight
-                mean += weight * boxes[voter]
+                a += weight * boxes[j, 0]
+                b += weight * boxes[j, 1]
+                c += weight * boxes[j, 2]
+                d += weight * boxes[j, 3]
         if total > 0:
-            found[i] = mean / total
+            found[i, 0], found[i, 1] = a / total, b / total
+            found[i, 2], found[i, 3] = c / total, d / total
     return found
 
 
