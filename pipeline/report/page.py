@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pyarrow as pa
 
 from grounding.ranking import DEPTH
 from pipeline.phrase_table import localised
 from pipeline.report import figures, tables
 from pipeline.report.gallery import OpenPhoto, gallery
-
-TITLE_KEYS = ("model", "dataset", "date")
-TITLE_PARTS = 2  # of a path, its last
+from pipeline.report.templates import render, title_parts
 
 
 def write_report(
@@ -46,16 +43,10 @@ def write_report(
     seed : int
         Of the phrases drawn at random.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     phrases = localised(table)
-    page = environment.get_template("report.html.jinja").render(
-        title={key: _last_parts(str(settings.get(key, ""))) for key in TITLE_KEYS},
+    page = render(
+        "report.html.jinja",
+        title=title_parts(settings),
         settings=settings,
         metrics=metrics,
         known=tables.percent(1 - metrics["out_of_vocabulary"]),
@@ -77,7 +68,3 @@ def write_report(
         depth=DEPTH,
     )
     path.write_text(page, encoding="utf-8")
-
-
-def _last_parts(path: str) -> str:
-    return "/".join(Path(path).parts[-TITLE_PARTS:])
