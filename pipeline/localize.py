@@ -1,7 +1,7 @@
 """Stage `localize`: boxes for the phrases of captions, scored.
 
 Beside this module: `phrase_data` (the dataset), `photo_boxes` (proposals), `localized_photo` (the
-rows of one photo), `phrase_table` (their columns), `localize_parts` (what a kill leaves),
+rows of one photo), `phrase_table` (their columns), `parts` (what a kill leaves),
 `localize_output` (what is left behind). The method itself is in `grounding.localiser`.
 """
 
@@ -28,7 +28,9 @@ from grounding.proposals.generators import make_generator
 from grounding.ranking import RankSettings
 from grounding.word_maps import METHODS, MapSettings
 from pipeline.localize_output import REJECTS, REPORT, TABLE, first_of, write_results
-from pipeline.localize_parts import (
+from pipeline.localized_photo import PhotoLocaliser, map_baselines
+from pipeline.models import classifier
+from pipeline.parts import (
     PARTS,
     is_done,
     mark_of_classifier,
@@ -36,10 +38,9 @@ from pipeline.localize_parts import (
     part_files,
     write_part,
 )
-from pipeline.localized_photo import PhotoLocaliser, map_baselines
-from pipeline.models import classifier
 from pipeline.photo_boxes import PhotoBoxes, find_boxes, make_boxes
 from pipeline.phrase_data import SIZE_MISMATCH, fit_to_photo, read_phrases
+from pipeline.phrase_table import SCHEMA
 from pipeline.proposal_folder import BOXES, ProposalFolder
 from pipeline.proposal_folder import WRITES as PROPOSAL_FILES
 from pipeline.propose import proposal_settings
@@ -185,7 +186,7 @@ def _localise(
         if not is_done(file, mark):
             began = time.perf_counter()
             rows, problems = _of_photos(some, config, localiser, boxes)
-            write_part(file, mark, rows, problems, time.perf_counter() - began)
+            write_part(file, mark, rows, SCHEMA, problems, time.perf_counter() - began)
 
 
 def _of_photos(

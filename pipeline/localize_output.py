@@ -23,7 +23,7 @@ from data_prep.errors import UserError
 from data_prep.images import open_image
 from data_prep.phrases import PhraseData, Problem
 from grounding.localisation_metrics import evaluate, map_baseline
-from pipeline.localize_parts import PARTS, part_files, read_part
+from pipeline.parts import PARTS, part_files, read_part
 from pipeline.phrase_table import localised, of_baseline
 from pipeline.report import tables, write_report
 from pipeline.stage import finish, strings

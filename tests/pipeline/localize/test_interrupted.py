@@ -11,8 +11,9 @@ from PIL import Image
 from data_prep.errors import UserError
 from grounding.proposals.boxes import Proposals
 from pipeline import localize
-from pipeline.localize_parts import is_done, write_part
 from pipeline.localized_photo import PhotoLocaliser
+from pipeline.parts import is_done, write_part
+from pipeline.phrase_table import SCHEMA
 from pipeline.proposal_folder import ProposalFolder
 from tests.pipeline.localize.made import (
     QUICK,
@@ -129,7 +130,7 @@ def test_parts_made_of_something_else_are_done_again(
 def test_a_damaged_part_is_done_again(tmp_path: Path) -> None:
     file = tmp_path / "000000.parquet"
     assert not is_done(file, "mark")
-    write_part(file, "mark", [], [], 1.0)
+    write_part(file, "mark", [], SCHEMA, [], 1.0)
     assert is_done(file, "mark")
     assert not is_done(file, "other")
     file.write_bytes(file.read_bytes()[:-9])

@@ -1,4 +1,4 @@
-"""Parts of the work of stage `localize`: what a kill leaves, and whether it still holds."""
+"""Parts of the work on photos: what a kill leaves, and whether it still holds."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_prep.annotated import AnnotatedPhoto
 from data_prep.phrases import PhrasePhoto, Problem
 from grounding.classifier import TagClassifier
-from pipeline.phrase_table import SCHEMA
 from pipeline.stage import VERSION
 
 PARTS = "parts"
@@ -28,7 +28,7 @@ class Part:
     Attributes
     ----------
     table : pyarrow.Table
-        Of `pipeline.phrase_table.SCHEMA`.
+        The photos' rows.
     problems : tuple of Problem
     seconds : float
         That a process took.
@@ -48,12 +48,13 @@ def write_part(
     file: Path,
     mark: str,
     rows: list[dict[str, Any]],
+    schema: pa.Schema,
     problems: Sequence[Problem],
     seconds: float,
 ) -> None:
     """Write the rows of some photos; the file is either whole or absent."""
     about = {PROBLEMS: json.dumps([asdict(each) for each in problems]), SECONDS: str(seconds)}
-    schema = SCHEMA.with_metadata({MARK: mark, **about})
+    schema = schema.with_metadata({MARK: mark, **about})
     half = file.with_name(file.name + ".part")
     pq.write_table(pa.Table.from_pylist(rows, schema), half)
     half.replace(file)
@@ -87,7 +88,9 @@ def mark_of_classifier(classifier: TagClassifier) -> str:
 
 
 def mark_of_part(
-    classifier: str, photos: Sequence[PhrasePhoto], boxes: Sequence[Path | None]
+    classifier: str,
+    photos: Sequence[PhrasePhoto | AnnotatedPhoto],
+    boxes: Sequence[Path | None] = (),
 ) -> str:
     """Tell parts apart that were made of something else.
 
@@ -95,15 +98,16 @@ def mark_of_part(
     ----------
     classifier : str
         Its mark.
-    photos : sequence of PhrasePhoto
-        Of the part, with their phrases.
+    photos : sequence of PhrasePhoto or AnnotatedPhoto
+        Of the part, with what is annotated.
     boxes : sequence of Path or None
         The file of each photo's proposals, which need not exist.
     """
     digest = hashlib.sha256(classifier.encode())
-    for photo, file in zip(photos, boxes, strict=True):
+    for photo in photos:
         size = photo.path.stat().st_size if photo.path.is_file() else None
         digest.update(json.dumps([asdict(photo), size], default=str).encode())
+    for file in boxes:
         if file is not None:
             digest.update(file.read_bytes() if file.is_file() else b"none")
     return digest.hexdigest()[:16]
