@@ -29,14 +29,14 @@ class Outcome:
         What was asked.
     hit : bool
         Whether the point fell on the object.
-    difficult : bool
-        Whether the pair belongs to the published "difficult" subset.
+    difficult : bool or None
+        Whether the pair belongs to the "difficult" subset; None, where nobody knows, counts as not.
     """
 
     image: str
     label: str
     hit: bool
-    difficult: bool
+    difficult: bool | None
 
 
 def peak(attention: np.ndarray) -> Point | None:
@@ -90,6 +90,27 @@ def point_hits(point: Point | None, boxes: Sequence[Box], tolerance: float = TOL
         math.hypot(max(x1 - x, x - (x2 - 1), 0), max(y1 - y, y - (y2 - 1), 0)) <= tolerance
         for x1, y1, x2, y2 in boxes
     )
+
+
+def point_hits_mask(point: Point | None, mask: np.ndarray, tolerance: float = TOLERANCE) -> bool:
+    """Whether a pixel lies within the tolerance of any pixel of a mask.
+
+    Parameters
+    ----------
+    point : tuple of int or None
+        (x, y) in pixels; None is always a miss.
+    mask : ndarray (H, W) bool
+        At the image's size.
+    tolerance : float
+        Largest allowed Euclidean distance in pixels, included.
+    """
+    if point is None:
+        return False
+    x, y = point
+    reach = math.floor(tolerance)
+    left, top = max(0, x - reach), max(0, y - reach)
+    rows, columns = np.nonzero(mask[top : y + reach + 1, left : x + reach + 1])
+    return bool((np.hypot(columns + left - x, rows + top - y) <= tolerance).any())
 
 
 def hit(attention: np.ndarray, boxes: Sequence[Box], tolerance: float = TOLERANCE) -> bool:
