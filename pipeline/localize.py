@@ -8,13 +8,12 @@ rows of one photo), `phrase_table` (their columns), `parts` (what a kill leaves)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from inspect import signature
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
@@ -27,6 +26,7 @@ from grounding.processes import Processes, processes
 from grounding.proposals.generators import make_generator
 from grounding.ranking import RankSettings
 from grounding.word_maps import METHODS, MapSettings
+from pipeline.groups import from_group
 from pipeline.localize_output import REJECTS, REPORT, TABLE, first_of, write_results
 from pipeline.localized_photo import PhotoLocaliser, map_baselines
 from pipeline.models import classifier
@@ -45,8 +45,6 @@ from pipeline.proposal_folder import BOXES, ProposalFolder
 from pipeline.proposal_folder import WRITES as PROPOSAL_FILES
 from pipeline.propose import proposal_settings
 from pipeline.stage import device, disk_full, is_finished, start, strings
-
-T = TypeVar("T")
 
 PROPOSALS = "proposals"
 FOLDERS = (PARTS, f"{PROPOSALS}/{BOXES}")  # hold nothing but our files
@@ -91,12 +89,12 @@ def run(config: DictConfig) -> None:
 
 def _localiser(config: DictConfig, here: Processes) -> PhotoLocaliser:
     tagger = classifier(config, here.device)
-    resolver = _made(partial(PhraseResolver, tagger.vocabulary), config, "words")
+    resolver = from_group(partial(PhraseResolver, tagger.vocabulary), config, "words")
     localiser = Localiser(
         tagger,
         _map_settings(config),
-        _made(PhraseSettings, config, "phrase"),
-        _made(RankSettings, config, "rank"),
+        from_group(PhraseSettings, config, "phrase"),
+        from_group(RankSettings, config, "rank"),
     )
     baselines = map_baselines(strings(config.baselines), localiser)
     for each in (localiser, *baselines.values()):  # what cannot be treated is told at once
@@ -108,21 +106,9 @@ def _map_settings(config: DictConfig) -> tuple[MapSettings, ...]:
     names = list(config.maps) if isinstance(config.maps, DictConfig) else []
     if not names:
         raise UserError(f"maps={config.maps}: give its keys; --cfg job shows them")
-    return tuple(_made(partial(MapSettings, name), config.maps, name, "maps.") for name in names)
-
-
-def _made(make: Callable[..., T], config: DictConfig, group: str, above: str = "") -> T:
-    """Call `make` with the keys of a group as plain values, lists as tuples."""
-    if not isinstance(config[group], DictConfig):
-        raise UserError(f"{above}{group}={config[group]}: give its keys; --cfg job shows them")
-    found = OmegaConf.to_container(config[group], resolve=True)
-    assert isinstance(found, dict)
-    keys = {str(k): tuple(one) if isinstance(one, list) else one for k, one in found.items()}
-    known = signature(make).parameters
-    for key in keys:
-        if key not in known:
-            raise UserError(f"{above}{group}.{key}: no such key; there are {', '.join(known)}")
-    return make(**keys)
+    return tuple(
+        from_group(partial(MapSettings, name), config.maps, name, "maps.") for name in names
+    )
 
 
 def _proposal_folder(config: DictConfig) -> ProposalFolder | None:
