@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_prep.phrases import Problem
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_masks
 
-Box = tuple[float, float, float, float]
+from data_prep.phrases import Box, Problem
+
+NO_OBJECT = "photos without a usable object"  # a reason in `AnnotatedData.left_out`
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,41 @@ class ClassRegions:
     masks: tuple[Mapping[str, Any], ...] = ()
     difficult: bool | None = False
 
+    def mask(self, height: int, width: int) -> NDArray[np.bool_] | None:
+        """Draw all masks into one; a photo of another size than annotated scales it (nearest).
+
+        Returns
+        -------
+        ndarray of bool, (height, width), or None
+            None where the dataset has boxes only.
+        """
+        if not self.masks:
+            return None
+        union = coco_masks.decode(coco_masks.merge(list(self.masks))).astype(bool)
+        rows, columns = union.shape
+        if (rows, columns) == (height, width):
+            return union
+        # Of each pixel the one that its middle falls on.
+        y = (2 * np.arange(height) + 1) * rows // (2 * height)
+        x = (2 * np.arange(width) + 1) * columns // (2 * width)
+        return union[np.ix_(y, x)]
+
+    def area(self) -> float:
+        """Area in pixels that masks, or else boxes, cover together; overlaps count once."""
+        if self.masks:
+            return float(coco_masks.area(coco_masks.merge(list(self.masks))))
+        x1, y1, x2, y2 = np.array(self.boxes).T
+        xs, ys = np.unique((x1, x2)), np.unique((y1, y2))
+        # The corners' coordinates cut the plane into cells, each in a box as a whole or not.
+        in_x = (x1[:, None] <= xs[:-1]) & (xs[1:] <= x2[:, None])  # (boxes, columns)
+        in_y = (y1[:, None] <= ys[:-1]) & (ys[1:] <= y2[:, None])  # (boxes, rows)
+        covered = (in_y[:, :, None] & in_x[:, None, :]).any(0)
+        return float(np.diff(ys) @ covered @ np.diff(xs))
+
 
 @dataclass(frozen=True)
 class AnnotatedPhoto:
-    """A photo with its classes; `width` and `height` in pixels, as annotated."""
+    """A photo with the classes to ask for; `width` and `height` in pixels, as annotated."""
 
     id: str
     path: Path
@@ -60,9 +95,11 @@ class AnnotatedData:
     problems : tuple of Problem
         What could not be used, and why.
     left_out : mapping of str to int
-        Pairs of photo and class that the protocol does not ask for, by reason.
+        What the protocol does not ask for, by reason: pairs of photo and class, and of
+        `NO_OBJECT` the photos.
     difficult : mapping
-        `source`, "published" or "derived"; of published flags also how the derived ones agree.
+        `source`, "published" or "derived"; of published flags also how the derived ones agree
+        (see `difficult.mark_difficult`).
     """
 
     photos: tuple[AnnotatedPhoto, ...]

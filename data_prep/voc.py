@@ -1,4 +1,4 @@
-"""Reader for PASCAL VOC annotations (2007/2012 layout) and the pointing game's difficult flags."""
+"""Reader for PASCAL VOC annotations (2007/2012 layout)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import ElementTree, EntitiesForbidden
 
 from data_prep.errors import UserError
+from data_prep.phrases import Box, Problem, Unusable
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
     "tvmonitor",
 )  # fmt: skip
-
-Box = tuple[float, float, float, float]
 
 _NAME = re.compile(r"\w+(-\w+)*")  # an id or split that cannot leave its folder
 
@@ -64,7 +63,7 @@ class VocImage:
         return {label: boxes[label] for label in boxes if label in easy}
 
 
-def read_voc(root: str | Path, split: str) -> list[VocImage]:
+def read_voc(root: str | Path, split: str, problems: list[Problem] | None = None) -> list[VocImage]:
     """Read the images of a split with their annotations.
 
     Parameters
@@ -73,6 +72,10 @@ def read_voc(root: str | Path, split: str) -> list[VocImage]:
         The year's folder: it holds ``ImageSets``, ``Annotations`` and ``JPEGImages``.
     split : str
         Name of a list in ``ImageSets/Main``: ``train``, ``val``, ``test`` …
+    problems : list of Problem, optional
+        Gets what is unusable, and the rest is read: "missing" (a photo), "no annotation", "bad
+        size" (both cost the image), "no name", "bad box" (these cost the object). Without it the
+        first of them is an error.
 
     Returns
     -------
@@ -82,11 +85,74 @@ def read_voc(root: str | Path, split: str) -> list[VocImage]:
     Raises
     ------
     UserError
-        A file is missing or malformed. An evaluation on part of a split would not be
-        comparable, so nothing is skipped.
+        There is no such list, or it is malformed; without `problems` also where a file is missing
+        or malformed.
     """
     root = Path(root)
-    return [_read_image(root, image_id) for image_id in _read_split(root, split)]
+    images = []
+    for image_id in _read_split(root, split):
+        try:
+            path = root / "JPEGImages" / f"{image_id}.jpg"
+            if not path.is_file():
+                reason = "the file is missing; add it or take its id off the list"
+                raise Unusable(str(path), "missing", reason)
+            width, height, objects = read_annotation(
+                root / "Annotations" / f"{image_id}.xml", problems
+            )
+            images.append(VocImage(image_id, path, width, height, objects))
+        except Unusable as unusable:
+            _tell(unusable, problems)
+    return images
+
+
+def read_annotation(
+    path: Path, problems: list[Problem] | None = None
+) -> tuple[int, int, tuple[VocObject, ...]]:
+    """Read one XML file: width and height in pixels, and the objects.
+
+    Parameters
+    ----------
+    path : Path
+    problems : list of Problem, optional
+        Gets the objects that are unusable; without it the first of them is an error.
+
+    Raises
+    ------
+    Unusable
+        "no annotation": the file is missing, is no XML or declares entities. "bad size".
+    UserError
+        An object is unusable, and there is no list of problems.
+    """
+    where = str(path)
+    try:
+        tree = ElementTree.fromstring(path.read_bytes())
+    except FileNotFoundError as error:
+        reason = "the file is missing; add it or take its id off the list"
+        raise Unusable(where, "no annotation", reason) from error
+    except EntitiesForbidden as error:
+        reason = "it declares entities, which is refused; fetch it again"
+        raise Unusable(where, "no annotation", reason) from error
+    except (ParseError, ValueError, LookupError, OSError) as error:
+        reason = f"no readable annotation ({error}); fetch it again"
+        raise Unusable(where, "no annotation", reason) from error
+    width, height = (_number(tree, f"size/{side}", where) for side in ("width", "height"))
+    if width < 1 or height < 1:
+        reason = f"a size of {width:g} × {height:g} pixels; fetch the file again"
+        raise Unusable(where, "bad size", reason)
+    objects = []
+    for node in tree.findall("object"):
+        try:
+            objects.append(_read_object(node, where))
+        except Unusable as unusable:
+            _tell(unusable, problems)
+    return int(width), int(height), tuple(objects)
+
+
+def _tell(unusable: Unusable, problems: list[Problem] | None) -> None:
+    problem = unusable.problem
+    if problems is None:
+        raise UserError(f"{problem.where}: {problem.reason}") from unusable
+    problems.append(problem)
 
 
 def _read_split(root: Path, split: str) -> list[str]:
@@ -109,85 +175,27 @@ def _read_split(root: Path, split: str) -> list[str]:
     return ids
 
 
-def _read_image(root: Path, image_id: str) -> VocImage:
-    image = root / "JPEGImages" / f"{image_id}.jpg"
-    path = root / "Annotations" / f"{image_id}.xml"
-    for file in (image, path):
-        if not file.is_file():
-            raise UserError(f"{file}: the file is missing; add it or take its id off the list")
-    try:
-        tree = ElementTree.fromstring(path.read_bytes())
-    except EntitiesForbidden as error:
-        message = "it declares entities, which is refused; fetch it again"
-        raise UserError(f"{path}: {message}") from error
-    except (ParseError, ValueError) as error:
-        raise UserError(f"{path}: no readable annotation ({error}); fetch it again") from error
-    width, height = (_number(tree, f"size/{side}", path) for side in ("width", "height"))
-    objects = tuple(_read_object(node, path) for node in tree.findall("object"))
-    return VocImage(image_id, image, int(width), int(height), objects)
-
-
-def _read_object(node: Element, path: Path) -> VocObject:
+def _read_object(node: Element, where: str) -> VocObject:
     label = (node.findtext("name") or "").strip()
     if not label:
-        raise UserError(f"{path}: an object has no name; fetch the file again")
+        raise Unusable(where, "no name", "an object has no name; fetch the file again")
     x1, y1, x2, y2 = (
-        _number(node, f"bndbox/{key}", path) for key in ("xmin", "ymin", "xmax", "ymax")
+        _number(node, f"bndbox/{key}", where) for key in ("xmin", "ymin", "xmax", "ymax")
     )
     if x2 < x1 or y2 < y1:
-        raise UserError(f"{path}: the box of {label!r} is empty; fetch the file again")
+        raise Unusable(where, "bad box", f"the box of {label!r} is empty; fetch the file again")
     # The file counts pixels from 1 and includes the last one.
     box = (x1 - 1, y1 - 1, x2, y2)
     return VocObject(label, box, (node.findtext("difficult") or "0").strip() == "1")
 
 
-def _number(node: Element, key: str, path: Path) -> float:
+def _number(node: Element, key: str, where: str) -> float:
     text = node.findtext(key) or ""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise UserError(f"{path}: <{key}> is {text!r}, not a number; fetch the file again")
+        reason = f"<{key}> is {text!r}, not a number; fetch the file again"
+        raise Unusable(where, "bad size" if key.startswith("size") else "bad box", reason)
     return value
-
-
-def read_difficult(path: str | Path) -> dict[str, frozenset[str]]:
-    """Read the published "difficult" flags of the pointing game.
-
-    Parameters
-    ----------
-    path : str or Path
-        One image a line: its id and 20 flags (0 or 1), one a class in alphabetical order,
-        separated by blanks or tabs.
-
-    Returns
-    -------
-    dict of str to frozenset of str
-        Image id to the classes flagged difficult in it. Images without a flag are present, so
-        that a missing image can be told from an easy one.
-
-    Raises
-    ------
-    UserError
-        The file is missing or a line does not have this form.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give the file of the difficult flags")
-    flags: dict[str, frozenset[str]] = {}
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").splitlines(), 1
-    ):
-        if not line.strip():
-            continue
-        image_id, *row = line.split()
-        if len(row) != len(VOC_CLASSES) or not set(row) <= {"0", "1"} or image_id in flags:
-            raise UserError(
-                f"{path}:{number}: expected a new image id and {len(VOC_CLASSES)} flags of 0 or 1; "
-                "fetch the file again"
-            )
-        flags[image_id] = frozenset(
-            c for c, flag in zip(VOC_CLASSES, row, strict=True) if flag == "1"
-        )
-    return flags

@@ -22,7 +22,8 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeR
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data_prep.voc import VOC_CLASSES, VocImage, read_difficult, read_voc
+from data_prep.difficult import read_difficult
+from data_prep.voc import VOC_CLASSES, VocImage, read_voc
 from grounding.classifier import TagClassifier
 from grounding.excitation import ExcitationBackprop
 from grounding.excitation.plan import Bottlenecks
@@ -215,7 +216,7 @@ def main() -> None:
     usual = os.environ.get("GROUNDING_DATA", record.ROOT.parent / "shared" / "data")
     root = Path(settings.data or usual) / "VOCdevkit" / "VOC2007"
     splits = {split: read_voc(root, split) for split in ("train", "val")}
-    game = Game(read_difficult(root / "pointing_game_difficult.txt"))
+    game = Game(read_difficult(root / "pointing_game_difficult.txt", VOC_CLASSES))
     images = [image for image in splits["val"] if image.class_boxes()]
     if settings.limit:
         images = random.Random(settings.seed).sample(images, settings.limit)
@@ -236,7 +237,7 @@ def main() -> None:
         maps=", ".join(f"{100 * score:.1f} % at {side}" for side, score in scores.items()),
         images=len(images),
         pairs=len(plays),
-        difficult=sum(play.difficult for play in plays),
+        difficult=sum(play.difficult is True for play in plays),
     )
     console.print(record.table(rows), soft_wrap=True, markup=False)
     console.print(f"record: {record.write('pointing', settings, rows, notes)}")

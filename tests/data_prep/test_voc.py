@@ -1,11 +1,12 @@
-"""VOC reader: coordinates, flags, refusals; counts on the real dev half."""
+"""VOC reader: coordinates, refusals, problems; counts on the real dev half."""
 
 from pathlib import Path
 
 import pytest
 
 from data_prep.errors import UserError
-from data_prep.voc import VOC_CLASSES, VocObject, read_difficult, read_voc
+from data_prep.phrases import Problem
+from data_prep.voc import VOC_CLASSES, VocObject, read_voc
 from tests.data_prep.voc_folders import add, annotation, voc_object
 
 
@@ -58,6 +59,7 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "b"><!ENTITY c "&b;&b;">]><annotation>&c;</annot
         ("<annotation>", "no readable annotation"),
         (BOMB, "xml: it declares entities, which is refused"),
         (annotation(size="<width>50</width>"), "size/height"),
+        (annotation(size="<width>50</width><height>0</height>"), "a size of 50 × 0 pixels"),
         (annotation(voc_object("dog", 1, "left", 3, 4)), "'left', not a number"),
         (annotation(voc_object("dog", 1, "nan", 3, 4)), "'nan', not a number"),
         (annotation(voc_object("dog", 5, 1, 4, 9)), "the box of 'dog' is empty"),
@@ -104,33 +106,30 @@ def test_a_bad_list_is_refused(root: Path, lines: str, reason: str) -> None:
         read_voc(root, "val")
 
 
-def flags(*classes: str) -> str:
-    return "\t".join("1" if label in classes else "0" for label in VOC_CLASSES)
-
-
-def test_difficult_flags(tmp_path: Path) -> None:
-    path = tmp_path / "flags.txt"
-    path.write_text(f"000001\t{flags('dog', 'tvmonitor')}\n000003\t{flags()}\n")
-    assert read_difficult(path) == {
-        "000001": frozenset({"dog", "tvmonitor"}),
-        "000003": frozenset(),
-    }
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["000003\t0\t1", f"000003\t{flags()}\t0", f"000003\t{flags()[:-1]}2", f"000001\t{flags()}"],
-)
-def test_bad_difficult_flags_name_the_line(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "flags.txt"
-    path.write_text(f"000001\t{flags()}\n{line}\n")
-    with pytest.raises(UserError, match=r"flags\.txt:2: expected a new image id and 20 flags"):
-        read_difficult(path)
-
-
-def test_missing_difficult_flags(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such file"):
-        read_difficult(tmp_path / "none.txt")
+def test_problems_do_not_stop_the_rest(root: Path) -> None:
+    dog, cat = voc_object("dog", 1, 1, 5, 5), voc_object("cat", 1, 1, 5, 5)
+    add(root, "a1", annotation(dog), split="val")
+    add(root, "a2", "<annotation>", split="val")
+    add(root, "a3", annotation(dog, size="<width>0</width><height>40</height>"), split="val")
+    add(root, "a4", annotation(voc_object("dog", 5, 1, 4, 9), voc_object("", 1, 1, 2, 2), cat))
+    add(root, "a5", annotation(dog))
+    (root / "ImageSets/Main/val.txt").write_text("a1\na2\na3\na4\na5\n000007\n")
+    (root / "JPEGImages/a1.jpg").unlink()
+    (root / "Annotations/a5.xml").unlink()
+    problems: list[Problem] = []
+    images = read_voc(root, "val", problems)
+    assert [(image.id, [item.label for item in image.objects]) for image in images] == [
+        ("a4", ["cat"]),
+        ("000007", ["dog"]),
+    ]
+    assert [(Path(problem.where).name, problem.code) for problem in problems] == [
+        ("a1.jpg", "missing"),
+        ("a2.xml", "no annotation"),
+        ("a3.xml", "bad size"),
+        ("a4.xml", "bad box"),
+        ("a4.xml", "no name"),
+        ("a5.xml", "no annotation"),
+    ]
 
 
 @pytest.mark.real_data

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.voc import read_difficult, read_voc
+from data_prep.difficult import read_difficult
+from data_prep.voc import VOC_CLASSES, read_voc
 from grounding.pointing import (
     Box,
     Outcome,
@@ -165,7 +166,7 @@ def test_accuracy_against_counting(plays: list[Outcome]) -> None:
 
 
 def centre_outcomes(root: Path, *splits: str) -> list[Outcome]:
-    flags = read_difficult(root / "pointing_game_difficult.txt")
+    flags = read_difficult(root / "pointing_game_difficult.txt", VOC_CLASSES)
     return [
         Outcome(
             image.id,
