@@ -157,10 +157,11 @@ def fit_box(
 
 def is_box(value: object) -> TypeGuard[list[float]]:
     """Whether a value from a JSON file is a list of four finite numbers."""
-    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+    return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value from a JSON file is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < 1 << 53  # no NaN, no infinity, nothing that is no float

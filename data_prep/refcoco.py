@@ -11,19 +11,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from data_prep.crawl.json_values import Misfit, parse
+from data_prep.coco_json import Row, key, load, part, read_box, side
 from data_prep.errors import UserError
 from data_prep.phrases import (
-    Box,
     Phrase,
     PhraseData,
     PhrasePhoto,
     Problem,
     Unusable,
-    fit_box,
-    is_box,
     photo_path,
 )
 
@@ -31,9 +28,6 @@ REMEDY = (
     "give a JSON object with images, annotations and, perhaps, refs (a pickle such as refs(unc).p "
     "is not read, for it can run programs: load it where you trust it and save it as JSON)"
 )
-
-
-Row = dict[str, Any]
 
 
 class _Expression(NamedTuple):
@@ -96,30 +90,15 @@ def read_refcoco(path: str | Path, images: str | Path, split: str | None = None)
 
 def _load(path: Path) -> tuple[list[Row], list[Row], list[Row]]:
     """Give the images, the annotations and the refs, if there are any."""
-    try:
-        data = parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except Misfit as misfit:
-        raise UserError(f"{path}: {misfit}; {REMEDY}") from misfit
-    parts = {"refs": [], **data}
+    data = {"refs": [], **load(path, REMEDY)}
     images, annotations, refs = (
-        _part(parts, name, path) for name in ("images", "annotations", "refs")
+        part(data, name, path, REMEDY) for name in ("images", "annotations", "refs")
     )
     if not images:
         raise UserError(f"{path}: no images; {REMEDY}")
     if not refs and not any("caption" in image for image in images):
         raise UserError(f"{path}: no refs, and no image has a caption; {REMEDY}")
     return images, annotations, refs
-
-
-def _part(data: Row, name: str, path: Path) -> list[Row]:
-    if name not in data:
-        raise UserError(f"{path}: no `{name}`; {REMEDY}")
-    rows = data[name]
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f"{path}: `{name}` is no list of objects; {REMEDY}")
-    return rows
 
 
 def _of_split(rows: list[Row], split: str | None, path: Path) -> list[Row]:
@@ -138,12 +117,12 @@ def _from_refs(
     refs: list[Row],
     problems: list[Problem],
 ) -> Iterator[_Expression]:
-    image_of = {_key(image["id"]): image for image in images if "id" in image}
-    annotation_of = {_key(row["id"]): row for row in annotations if "id" in row}
+    image_of = {key(image["id"]): image for image in images if "id" in image}
+    annotation_of = {key(row["id"]): row for row in annotations if "id" in row}
     for number, ref in enumerate(refs):
         where = f"{path}: ref {ref.get('ref_id', number)}"
-        image = image_of.get(_key(ref.get("image_id")))
-        annotation = annotation_of.get(_key(ref.get("ann_id")))
+        image = image_of.get(key(ref.get("image_id")))
+        annotation = annotation_of.get(key(ref.get("ann_id")))
         if annotation is None:
             reason = f"its ann_id {ref.get('ann_id')!r} is of none of the annotations; add that one"
             problems.append(Problem(where, "no annotation", reason))
@@ -160,15 +139,15 @@ def _from_captions(
     of_image: dict[str, list[Row]] = {}
     for row in annotations:
         if "image_id" in row:
-            of_image.setdefault(_key(row["image_id"]), []).append(row)
-    times = Counter(_key(image.get("id")) for image in images)
+            of_image.setdefault(key(row["image_id"]), []).append(row)
+    times = Counter(key(image.get("id")) for image in images)
     for number, image in enumerate(images):
-        where, key = f"{path}: image {image.get('id', number)}", _key(image.get("id"))
-        if times[key] > 1:
+        where, own = f"{path}: image {image.get('id', number)}", key(image.get("id"))
+        if times[own] > 1:
             reason = "the id is of several images; give each expression's image an id of its own"
             problems.append(Problem(where, "listed twice", reason))
         else:
-            yield _Expression(where, image.get("caption"), image, of_image.get(key, []))
+            yield _Expression(where, image.get("caption"), image, of_image.get(own, []))
 
 
 def _collect(
@@ -186,7 +165,11 @@ def _collect(
             problems.append(unusable.problem)
             continue
         photo = photos.get(photo.id, photo)
-        boxes = tuple(_boxes(found, photo, where, problems))
+        boxes = tuple(
+            box
+            for row in found
+            if (box := read_box(row, photo.width, photo.height, where, problems)) is not None
+        )
         if not boxes:
             not_counted["bad box" if found else "no box"] += 1
             continue
@@ -202,32 +185,5 @@ def _photo(image: Row | None, images: Path, where: str) -> PhrasePhoto:
         reason = "its image_id is of none of the images; add the image"
         raise Unusable(where, "bad name", reason)
     file = photo_path(images, image.get("file_name"), where)
-    width, height = (_side(image.get(name)) for name in ("width", "height"))
+    width, height = (side(image.get(name)) for name in ("width", "height"))
     return PhrasePhoto(file.relative_to(images).as_posix(), file, width, height, (), ())
-
-
-def _boxes(
-    annotations: list[Row], photo: PhrasePhoto, where: str, problems: list[Problem]
-) -> Iterator[Box]:
-    for row in annotations:
-        written = row.get("bbox")
-        if not is_box(written):
-            reason = f"the bbox {written!r} is not [x, y, width, height]; correct it"
-            problems.append(Problem(where, "bad box", reason))
-            continue
-        x, y, width, height = (float(value) for value in written)
-        corners = x, y, x + width, y + height
-        box = fit_box(corners, photo.width, photo.height, where, problems)
-        if box is not None:
-            yield box
-
-
-def _side(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        return None
-    return value
-
-
-def _key(value: object) -> str:
-    """Give an id of any JSON kind as text, so that 7 and "7" are one."""
-    return str(value)
