@@ -7,15 +7,12 @@ rows of one photo), `phrase_table` (their columns), `parts` (what a kill leaves)
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.progress import track
 
 from data_prep.errors import UserError, check_number
 from data_prep.images import open_image
@@ -27,20 +24,14 @@ from grounding.proposals.generators import make_generator
 from grounding.ranking import RankSettings
 from grounding.word_maps import METHODS, MapSettings
 from pipeline.groups import from_group
-from pipeline.localize_output import REJECTS, REPORT, TABLE, first_of, write_results
+from pipeline.localize_output import REPORT, TABLE, write_results
 from pipeline.localized_photo import PhotoLocaliser, map_baselines
 from pipeline.models import classifier
-from pipeline.parts import (
-    PARTS,
-    is_done,
-    mark_of_classifier,
-    mark_of_part,
-    part_files,
-    write_part,
-)
+from pipeline.parts import PARTS, mark_of_classifier, mark_of_part, work_through
 from pipeline.photo_boxes import PhotoBoxes, find_boxes, make_boxes
 from pipeline.phrase_data import SIZE_MISMATCH, fit_to_photo, read_phrases
 from pipeline.phrase_table import SCHEMA
+from pipeline.problems import REJECTS, first_of
 from pipeline.proposal_folder import BOXES, ProposalFolder
 from pipeline.proposal_folder import WRITES as PROPOSAL_FILES
 from pipeline.propose import proposal_settings
@@ -155,24 +146,15 @@ def _localise(
     here: Processes,
 ) -> None:
     """Write the parts of this process that are not there yet, or were made of something else."""
-    out = Path(config.out)
-    Path(out, PARTS).mkdir(exist_ok=True)
     classifier = mark_of_classifier(localiser.localiser.classifier)
-    files = list(enumerate(part_files(out, len(photos), config.chunk)))[here.rank :: here.world]
-    console = Console(stderr=True)
-    for number, file in track(
-        files,
-        "Phrases",
-        console=console,
-        transient=True,
-        disable=not (here.is_first and console.is_terminal),
-    ):
-        some = photos[number * config.chunk : (number + 1) * config.chunk]
-        mark = mark_of_part(classifier, some, [boxes.file(photo) for photo in some])
-        if not is_done(file, mark):
-            began = time.perf_counter()
-            rows, problems = _of_photos(some, config, localiser, boxes)
-            write_part(file, mark, rows, SCHEMA, problems, time.perf_counter() - began)
+
+    def mark(some: Sequence[PhrasePhoto]) -> str:
+        return mark_of_part(classifier, some, [boxes.file(photo) for photo in some])
+
+    def rows(some: Sequence[PhrasePhoto]) -> tuple[list[dict[str, Any]], list[Problem]]:
+        return _of_photos(some, config, localiser, boxes)
+
+    work_through(config, photos, SCHEMA, mark, rows, here, "Phrases")
 
 
 def _of_photos(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,10 +22,11 @@ from data_prep.phrases import PhraseData, Problem
 from grounding.localisation_metrics import evaluate, map_baseline
 from pipeline.parts import PARTS, part_files, read_part
 from pipeline.phrase_table import localised, of_baseline
+from pipeline.problems import REJECTS, by_code, first_of, tell_problems, write_problems
 from pipeline.report import tables, write_report
 from pipeline.stage import finish, strings
 
-TABLE, REPORT, REJECTS = "phrases.parquet", "report.html", "rejects.jsonl"
+TABLE, REPORT = "phrases.parquet", "report.html"
 MANY_UNKNOWN = 0.5  # share of the phrases without a known word
 
 
@@ -48,7 +46,7 @@ def write_results(config: DictConfig, data: PhraseData, processes: int) -> None:
     parts = [read_part(file) for file in part_files(out, photos, config.chunk)]
     problems = [*data.problems, *(problem for part in parts for problem in part.problems)]
     table = pa.concat_tables(part.table for part in parts)
-    _write_problems(out / REJECTS, problems)
+    write_problems(out / REJECTS, problems)
     if not len(table):
         shutil.rmtree(out / PARTS)  # or the same command would not look again
         raise UserError(
@@ -64,7 +62,7 @@ def write_results(config: DictConfig, data: PhraseData, processes: int) -> None:
         "phrases_left_out": sum(len(photo.phrases) for photo in data.photos) - len(table),
         "not_counted": data.not_counted,
         "unrelated_captions": data.unrelated,
-        "rejected": dict(Counter(problem.code for problem in problems)),
+        "rejected": by_code(problems),
         "seconds": round(seconds, 3),
         "processes": processes,
         "photos_per_second": round(metrics["photos"] / (seconds / processes), 3),
@@ -81,19 +79,6 @@ def write_results(config: DictConfig, data: PhraseData, processes: int) -> None:
     finish(out, metrics)
     shutil.rmtree(out / PARTS)  # not before the mark of completion: a kill would lose all
     _tell(metrics, problems, out)
-
-
-def _write_problems(path: Path, problems: Sequence[Problem]) -> None:
-    path.unlink(missing_ok=True)  # of the run that this one resumes
-    if problems:
-        lines = [json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in problems]
-        path.write_text("".join(lines), encoding="utf-8")
-
-
-def first_of(problems: Sequence[Problem]) -> str:
-    if not problems:
-        return ""
-    return f"; the first: {problems[0].where}: {problems[0].reason}"
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:
@@ -128,7 +113,5 @@ def _tell(metrics: dict[str, Any], problems: Sequence[Problem], out: Path) -> No
             "warning: the model knows no word of most phrases; the numbers are mainly those of "
             "phrase.unknown, and tell little of the model"
         )
-    if problems:
-        counted = ", ".join(f"{code} {count:,}" for code, count in metrics["rejected"].items())
-        print(f"problems: {counted}; listed in {out / REJECTS}")
+    tell_problems(problems, out / REJECTS)
     print(f"{metrics['photos_per_second']:.2f} photos/s; report: {out / REPORT}")

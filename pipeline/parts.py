@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import track
 
 from data_prep.annotated import AnnotatedPhoto
 from data_prep.phrases import PhrasePhoto, Problem
 from grounding.classifier import TagClassifier
+from grounding.processes import Processes
 from pipeline.stage import VERSION
+
+P = TypeVar("P")  # a photo, with what is annotated
 
 PARTS = "parts"
 MARK, PROBLEMS, SECONDS = b"mark", b"problems", b"seconds"  # in the metadata of a part
@@ -37,6 +44,52 @@ class Part:
     table: pa.Table
     problems: tuple[Problem, ...]
     seconds: float
+
+
+def work_through(
+    config: DictConfig,
+    photos: Sequence[P],
+    schema: pa.Schema,
+    mark: Callable[[Sequence[P]], str],
+    rows: Callable[[Sequence[P]], tuple[list[dict[str, Any]], list[Problem]]],
+    here: Processes,
+    title: str,
+) -> None:
+    """Write the parts of this process that are not there yet, or were made of something else.
+
+    Parameters
+    ----------
+    config : DictConfig
+        Of a stage; `chunk` is the number of photos of a part.
+    photos : sequence
+        All of them, for all processes.
+    schema : pyarrow.Schema
+        Of the rows.
+    mark : callable
+        Some photos that follow each other → what their part is made of; see `mark_of_part`.
+    rows : callable
+        These photos → their rows, and what could not be used.
+    here : Processes
+        Which process this is.
+    title : str
+        Of the progress bar.
+    """
+    Path(config.out, PARTS).mkdir(exist_ok=True)
+    files = part_files(Path(config.out), len(photos), config.chunk)
+    console = Console(stderr=True)
+    for number, file in track(
+        list(enumerate(files))[here.rank :: here.world],
+        title,
+        console=console,
+        transient=True,
+        disable=not (here.is_first and console.is_terminal),
+    ):
+        some = photos[number * config.chunk : (number + 1) * config.chunk]
+        own = mark(some)
+        if not is_done(file, own):
+            began = time.perf_counter()
+            found, problems = rows(some)
+            write_part(file, own, found, schema, problems, time.perf_counter() - began)
 
 
 def part_files(out: Path, photos: int, chunk: int) -> list[Path]:
