@@ -1,9 +1,12 @@
 """The classifier that the configuration group `model` names."""
 
+from typing import Any
+
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.errors import UserError
+from data_prep.vocabulary import Vocabulary
 from grounding.classifier import TagClassifier
 from pipeline.stage import device
 
@@ -22,7 +25,20 @@ def classifier(config: DictConfig, where: torch.device | None = None) -> TagClas
             raise UserError("model.folder is missing; give model=DIR, as stage=train wrote it")
         return TagClassifier.load(str(model.folder), where or device(config))
     check_names(config)
-    return TagClassifier.pretrained(**model, device=where or device(config))
+    keys = {str(key): value for key, value in model.items() if key != "vocabulary"}
+    vocabulary = _vocabulary(model.vocabulary)
+    return TagClassifier.pretrained(**keys, vocabulary=vocabulary, device=where or device(config))
+
+
+def _vocabulary(words: Any) -> Vocabulary | None:
+    """Read what the outputs mean from a list of words or a file; None: ImageNet's classes."""
+    if words is None:
+        return None
+    if OmegaConf.is_list(words):
+        return Vocabulary.from_tags(map(str, words))
+    if not isinstance(words, str):
+        raise UserError(f"model.vocabulary={words}: give a list of words, or a vocabulary.json")
+    return Vocabulary.load(words)
 
 
 def check_names(config: DictConfig) -> None:
