@@ -22,11 +22,10 @@ from data_prep.masks import to_rle
 from data_prep.phrases import Box, Problem, Unusable, photo_path
 
 ONLY_CROWDS = "only crowd regions"
-REGIONS = ("masks", "boxes")
 REMEDY = "give a JSON object with images, annotations and categories, as instances_val2014.json"
 
 
-def read_coco(path: str | Path, images: str | Path, regions: str = "masks") -> AnnotatedData:
+def read_coco(path: str | Path, images: str | Path, masks: bool = True) -> AnnotatedData:
     """Read the objects of photos.
 
     Crowd regions (`iscrowd`: 1) are treated as VOC-difficult boxes are: a class with nothing else
@@ -40,9 +39,8 @@ def read_coco(path: str | Path, images: str | Path, regions: str = "masks") -> A
         perhaps iscrowd; `categories` with id and name.
     images : str or Path
         Folder of the photos, which no file_name may leave.
-    regions : {"masks", "boxes"}
-        With "masks" the segmentation is read, and boxes are those of the masks; with "boxes" the
-        bbox alone.
+    masks : bool
+        Read the segmentation, and take the boxes around the masks; otherwise the bbox alone.
 
     Returns
     -------
@@ -61,8 +59,6 @@ def read_coco(path: str | Path, images: str | Path, regions: str = "masks") -> A
         is no folder `images`.
     """
     path, images = Path(path), Path(images)
-    if regions not in REGIONS:
-        raise UserError(f"regions={regions}: give {' or '.join(REGIONS)}")
     if not images.is_dir():
         raise UserError(f"{images}: no such folder; give the folder of the photos")
     data = load(path, REMEDY)
@@ -72,7 +68,7 @@ def read_coco(path: str | Path, images: str | Path, regions: str = "masks") -> A
     if not listed:
         raise UserError(f"{path}: no images; {REMEDY}")
     labels = _labels(categories, path)
-    reader = _Reader(path, images, labels, regions == "masks")
+    reader = _Reader(path, images, labels, masks)
     return AnnotatedData(
         reader.read(listed, annotations),
         tuple(labels.values()),

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
 
 from data_prep.entities import read_entities
-from data_prep.errors import UserError, check_number
+from data_prep.errors import check_number
 from data_prep.images import UnusableImage
 from data_prep.phrase_lines import read_phrase_lines
 from data_prep.phrases import PhraseData, PhrasePhoto, Problem, fit_box
 from data_prep.refcoco import read_refcoco
+from pipeline.dataset_keys import OR_NULL, dataset_keys
 
 SIZE_MISMATCH = ("scale", "warn", "refuse")
 OTHER_SIZE, OTHER_SHAPE = "other size", "other shape"  # codes of a problem
 SAME_SHAPE = 1.02  # at most so far apart are the scales of width and height
+IMAGES = "the folder of the photos"
+SPLIT = f"the name of a split{OR_NULL}"
 KEYS = {
-    "entities": {"root", "images", "split", "captions"},
-    "jsonl": {"file", "images"},
-    "refcoco": {"file", "images", "split"},
-}
-
-FILE = {"jsonl": "the JSON Lines file", "refcoco": "the JSON file"}
-WHAT = {
-    "root": "the folder that holds Sentences and Annotations",
-    "images": "the folder of the photos",
-    "split": "the name of a split",
-    "captions": "related or all",
-    "kind": "entities, jsonl or refcoco",
+    "entities": {
+        "root": "the folder that holds Sentences and Annotations",
+        "images": IMAGES,
+        "split": SPLIT,
+        "captions": "related or all",
+    },
+    "jsonl": {"file": "the JSON Lines file", "images": IMAGES},
+    "refcoco": {"file": "the JSON file", "images": IMAGES, "split": SPLIT},
 }
 
 
@@ -48,27 +46,12 @@ def read_phrases(config: DictConfig) -> PhraseData:
 
 
 def _read(config: DictConfig) -> PhraseData:
-    keys = {str(key): _value(config.dataset, str(key)) for key in config.dataset}
-    kind = keys.pop("kind", None)
-    if KEYS.get(str(kind)) != keys.keys():
-        raise UserError(f"dataset.kind={kind}: give dataset=entities, jsonl or refcoco instead")
-    if kind == "entities":
+    keys = dataset_keys(config, KEYS, "entities, jsonl or refcoco")
+    if keys["kind"] == "entities":
         return read_entities(keys["root"], keys["images"], keys["split"], captions=keys["captions"])
-    if kind == "jsonl":
+    if keys["kind"] == "jsonl":
         return read_phrase_lines(keys["file"], keys["images"])
     return read_refcoco(keys["file"], keys["images"], keys["split"])
-
-
-def _value(keys: DictConfig, key: str) -> Any:
-    missing = OmegaConf.is_missing(keys, key)
-    value = None if missing else keys[key]
-    if key == "split" and value is None and not missing:
-        return None
-    if not isinstance(value, str) or not value:
-        given = "is missing" if missing else f"is {value}"
-        what = {**WHAT, "file": FILE.get(keys.get("kind"), "a file")}.get(key, "a text")
-        raise UserError(f"dataset.{key} {given}; give dataset.{key}=…, {what}")
-    return value
 
 
 def fit_to_photo(
