@@ -1,7 +1,7 @@
 """The pointing game's difficult subset: flags of a file, or derived from the annotation.
 
 A pair of photo and class is difficult where the objects of the class cover less than a quarter of
-the photo and another class distracts (Zhang et al. 2016, section 5.1). What that leaves open was
+the photo and another class distracts (Zhang et al. 2016). What that leaves open was
 settled with the published flags of 2,476 images of the test set of VOC 2007, all 3,493 pairs of
 which this reading gives as they are:
 
