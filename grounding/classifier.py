@@ -85,7 +85,7 @@ class TagClassifier:
     preprocessing: Preprocessing
     name: str
     multi_label: bool = False
-    _engines: dict[tuple[str | None, int | None], ExcitationBackprop] = field(
+    _engines: dict[tuple[Any, ...], ExcitationBackprop] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -124,13 +124,8 @@ class TagClassifier:
         """
         vocabulary = vocabulary or Vocabulary.imagenet()
         model, usual, full_name = load_model(name, weights, len(vocabulary))
-        return cls(
-            model.to(device),
-            vocabulary,
-            model_folder.override(usual, preprocessing or {}),
-            full_name,
-            multi_label,
-        )
+        own = model_folder.override(usual, preprocessing or {})
+        return cls(model.to(device), vocabulary, own, full_name, multi_label)
 
     @classmethod
     def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> TagClassifier:
@@ -163,15 +158,8 @@ class TagClassifier:
             The model is not one that `grounding.heads.tag_net` rebuilds from its name, its
             outputs are not the vocabulary's, or the folder cannot be written.
         """
-        model_folder.save(
-            Path(folder),
-            self.model,
-            self.vocabulary,
-            self.preprocessing,
-            self.name,
-            self.multi_label,
-            record,
-        )
+        parts = (self.model, self.vocabulary, self.preprocessing, self.name, self.multi_label)
+        model_folder.save(Path(folder), *parts, record)
 
     @property
     def device(self) -> torch.device:
@@ -256,7 +244,11 @@ class TagClassifier:
         )
 
     def state(
-        self, pixels: Tensor, target: str | None = None, resolution: int | None = None
+        self,
+        pixels: Tensor,
+        target: str | None = None,
+        resolution: int | None = None,
+        **options: Any,
     ) -> State:
         """Run the model on pixels (1, 3, H, W) of `preprocess`; the state answers any words.
 
@@ -267,7 +259,7 @@ class TagClassifier:
         """
         try:
             with self._told_in_a_line():
-                return self.engine(target, resolution)(pixels)
+                return self.engine(target, resolution, **options)(pixels)
         except RuntimeError as error:
             if not TOO_SMALL.search(str(error)):
                 raise
@@ -278,19 +270,22 @@ class TagClassifier:
             ) from error
 
     def engine(
-        self, target: str | None = None, resolution: int | None = None
+        self, target: str | None = None, resolution: int | None = None, **options: Any
     ) -> ExcitationBackprop:
         """Engine of a target; traced once, the photos that follow reuse it.
+
+        `options` are others of `ExcitationBackprop`, such as ``bottlenecks="composed"``.
 
         Raises
         ------
         UserError
             The target does not exist, or Excitation Backprop has no rule for an operation.
         """
-        key = (target, resolution)
+        options = {"resolution": resolution, **options}
+        key = (target, *sorted(options.items()))
         if key not in self._engines:
             with self._told_in_a_line():
-                self._engines[key] = ExcitationBackprop(self.model, target, resolution=resolution)
+                self._engines[key] = ExcitationBackprop(self.model, target, **options)
         return self._engines[key]
 
     @contextmanager

@@ -49,7 +49,7 @@ PROTOCOLS = {
     "in every number here.",
     "intervals": "95 % percentile bootstrap, 2,000 resamples of photos, since phrases of one "
     "photo are not independent.",
-    "baselines": "Those by other maps (cmwp, mwp, cam, grad_cam, gradient): one look at the photo "
+    "baselines": "Those by other maps (cmwp, mwp, cam, …): one look at the photo "
     "at a short side of 384 pixels, the mean over the words, the photo's middle for a phrase "
     "without a known word, boxes ranked with this run's settings, which were chosen for its maps.",
     "baselines.whole_image": "One box for every phrase: the whole photo.",

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from grounding.word_maps import shares
+from grounding.word_maps import product, shares
 
 Rule = Literal["mean", "max", "product", "head"]
 
@@ -48,9 +48,7 @@ def combine(
     if rule == "max":
         return scaled.amax(0)
     if rule == "product":
-        seen = scaled[scaled.flatten(1).any(1)]
-        product = seen.log().mean(0).exp()  # log 0 = -inf, whose exp is 0
-        return product if (product > 0).any() else scaled.mean(0)
+        return product(scaled)
     return torch.einsum("khw,k->hw", scaled, _weights(scaled, head, rule, head_weight))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from PIL import Image, ImageOps
@@ -12,19 +12,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_prep.errors import UserError
-from grounding.baseline_maps import (
-    BaselineMethod,
-    baseline_maps,
-    cam_features,
-    cam_of_features,
-)
+from grounding.baselines import BaselineMethod, baseline_maps
+from grounding.baselines.cam import cam_features, cam_of_features
 from grounding.classifier import TagClassifier
 from grounding.excitation import State
+from grounding.excitation.plan import Bottlenecks, Residual
+from grounding.pointing import centre
+from grounding.priors import scores_and_priors
+from grounding.words import WordMatch
 
+DEFAULT_LAYER = 14  # the target's grid for a 224 × 224 input
 LARGEST_SIDE = 4096  # pixels; more is a slip, and would fill the memory
 
-ENGINE = ("cmwp", "mwp")  # methods of the engine
-METHODS = (*ENGINE, *get_args(BaselineMethod))
+ENGINE = ("cmwp", "mwp", "wta")  # methods of the engine
+METHODS = (*ENGINE, *get_args(BaselineMethod), "centre")
+
+Rule = Literal["mean", "product"]
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,21 @@ class MapSettings:
 
     Attributes
     ----------
-    method : {"cmwp", "mwp", "cam", "grad_cam", "gradient"}
-        Contrastive MWP, MWP, or one of `grounding.baseline_maps`.
+    method : {"cmwp", "mwp", "wta", "cam", …, "centre"}
+        Contrastive MWP, MWP, deterministic winner-take-all (a word of several classes is asked as
+        the most probable of them), one of `grounding.baselines`, or "centre": one map at the
+        photo's size, 1 at its `grounding.pointing.centre` and 0 elsewhere, at whatever scales.
     layers : tuple of int or str, optional
-        Target layers of the first two: a grid's side for a 224 × 224 input (7, 14, 28), or a
+        Target layers of the first three: a grid's side for a 224 × 224 input (7, 14, 28), or a
         module's path; None: 14. The others have layers of their own.
     short_sides : tuple of int
         The photo's short side as the classifier sees it, pixels; see
         `grounding.preprocessing.attention_size`.
     flip : bool
         The mirror image as well.
+    residual, bottlenecks : str
+        Of the first three, how they treat residual sums and linear bottlenecks; see
+        `grounding.excitation.ExcitationBackprop`.
 
     Raises
     ------
@@ -54,6 +62,8 @@ class MapSettings:
     layers: tuple[int | str, ...] | None = None
     short_sides: tuple[int, ...] = (384,)
     flip: bool = False
+    residual: Residual = "positive"
+    bottlenecks: Bottlenecks = "positive"
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -78,6 +88,16 @@ class MapSettings:
             )
         if not isinstance(self.flip, bool):
             raise UserError(f"{key}.flip={self.flip}: give true or false")
+        for name, allowed in (("residual", Residual), ("bottlenecks", Bottlenecks)):
+            value, known = getattr(self, name), get_args(allowed)
+            if value not in known:
+                raise UserError(f"{key}.{name}={value}: give one of {', '.join(known)}")
+            if self.method not in ENGINE and value != "positive":
+                raise UserError(f"{key}.{name}={value}: leave it out, {self.method} has none")
+
+    def engine_options(self) -> dict[str, Any]:
+        """Options of `TagClassifier.engine` beside the target."""
+        return {"residual": self.residual, "bottlenecks": self.bottlenecks}
 
 
 class Looks:
@@ -99,6 +119,15 @@ class Looks:
         logits: Tensor = self._once(("logits",), lambda: self.classifier.logits(self.image))
         return logits
 
+    def priors(self, words: Sequence[WordMatch]) -> Tensor:
+        """Words as priors (K, M) over the classes; see `grounding.priors.scores_and_priors`."""
+        classes = [word.classes for word in words]
+        if any(len(each) != 1 for each in classes):
+            return scores_and_priors(self.logits(), words, self.classifier.multi_label)[1]
+        priors = torch.zeros(len(words), len(self.classifier.vocabulary))  # no need to look
+        priors[range(len(words)), [each[0] for each in classes]] = 1
+        return priors.to(self.classifier.device)
+
     def pixels(self, short_side: int, flipped: bool) -> Tensor:
         """Input of the model, (1, 3, H, W)."""
 
@@ -110,12 +139,12 @@ class Looks:
         pixels: Tensor = self._once(("pixels", short_side, flipped), make)
         return pixels
 
-    def state(self, short_side: int, flipped: bool, layer: int | str) -> State:
-        """Excitations with this target layer."""
+    def state(self, short_side: int, flipped: bool, layer: int | str, **options: Any) -> State:
+        """Excitations with this target layer, and these options of the engine."""
         pixels = self.pixels(short_side, flipped)
         state: State = self._once(
-            ("state", short_side, flipped, layer),
-            lambda: self.classifier.state(pixels, **engine_target(layer)),
+            ("state", short_side, flipped, layer, *sorted(options.items())),
+            lambda: self.classifier.state(pixels, **engine_target(layer), **options),
         )
         return state
 
@@ -134,8 +163,10 @@ class Looks:
 
 
 @torch.no_grad()
-def word_maps(looks: Looks, priors: Tensor, settings: Sequence[MapSettings]) -> Tensor:
-    """Ask a classifier where it sees words; the mean of all maps, each scaled to sum 1.
+def word_maps(
+    looks: Looks, priors: Tensor, settings: Sequence[MapSettings], rule: Rule = "mean"
+) -> Tensor:
+    """Ask a classifier where it sees words; all maps, each scaled to sum 1, become one.
 
     Parameters
     ----------
@@ -145,22 +176,38 @@ def word_maps(looks: Looks, priors: Tensor, settings: Sequence[MapSettings]) -> 
         Each word as a prior over the classes.
     settings : sequence of MapSettings
         One or more.
+    rule : {"mean", "product"}
+        How a word's maps become one: their mean, or their `product`.
 
     Returns
     -------
     Tensor (K, h, w) float32
         ≥ 0, on the grid of the finest map, each summing to 1; all zero for a word that has no
         attention anywhere. On the classifier's device.
+
+    Raises
+    ------
+    ValueError
+        The rule is unknown.
     """
+    if rule not in get_args(Rule):
+        raise ValueError(f"rule {rule!r}: choose from {', '.join(get_args(Rule))}")
     found = [each for one in settings for each in _maps(looks, priors, one)]
     size = max((maps.shape[1:] for maps in found), key=lambda grid: grid[0] * grid[1])
-    total = sum(shares(_resized(maps, size)) for maps in found)
-    assert isinstance(total, Tensor)
-    return shares(total)
+    scaled = [shares(_resized(maps, size)) for maps in found]
+    if rule == "product":
+        return shares(torch.stack([product(of_word) for of_word in torch.stack(scaled, 1)]))
+    return shares(torch.stack(scaled).sum(0))
 
 
 def _maps(looks: Looks, priors: Tensor, settings: MapSettings) -> Iterator[Tensor]:
     """Maps (K, h, w) at each scale, the photo before its mirror image, in each layer."""
+    if settings.method == "centre":  # of the photo: a mirror image's would be another pixel
+        x, y = centre(*looks.image.size)
+        middle = priors.new_zeros((len(priors), *looks.image.size[::-1]), dtype=torch.float32)
+        middle[:, y, x] = 1
+        yield middle.to(looks.classifier.device)
+        return
     for short_side in settings.short_sides:
         for flipped in (False, True) if settings.flip else (False,):
             for maps in _of_view(looks, (short_side, flipped), priors, settings):
@@ -172,8 +219,11 @@ def _of_view(
 ) -> Iterator[Tensor]:
     classifier, method = looks.classifier, settings.method
     if method in ENGINE:
-        for layer in settings.layers or (14,):
-            yield getattr(looks.state(*view, layer), method)(priors)[0].float()
+        options = settings.engine_options()
+        # The winner takes all among the classes too.
+        words = priors.argmax(1) if method == "wta" else priors
+        for layer in settings.layers or (DEFAULT_LAYER,):
+            yield getattr(looks.state(*view, layer, **options), method)(words)[0].float()
     elif method == "cam":
         yield cam_of_features(classifier, looks.features(*view), priors)
     else:
@@ -197,6 +247,16 @@ def shares(maps: Tensor) -> Tensor:
     """Scale each of the maps (K, h, w) to sum 1; zeros stay."""
     totals = maps.sum((1, 2), keepdim=True)
     return torch.where(totals > 0, maps / totals, 0)
+
+
+def product(maps: Tensor) -> Tensor:
+    """Geometric mean (h, w) of the maps (N, h, w) that have attention, each of sum 1.
+
+    Where these have no cell in common, the plain mean of all.
+    """
+    seen = maps[maps.flatten(1).any(1)]
+    geometric = seen.log().mean(0).exp()  # log 0 = -inf, whose exp is 0
+    return geometric if (geometric > 0).any() else maps.mean(0)
 
 
 def _is_list(value: object) -> bool:

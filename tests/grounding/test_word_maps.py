@@ -1,6 +1,8 @@
 """Maps over scales, mirror images and layers, against the means taken by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +12,13 @@ from torch import Tensor, nn
 
 from data_prep.errors import UserError
 from data_prep.vocabulary import Vocabulary
-from grounding.baseline_maps import baseline_maps
+from grounding.baselines import baseline_maps
 from grounding.classifier import TagClassifier
+from grounding.excitation import ExcitationBackprop
+from grounding.heads import tag_net
+from grounding.pointing import centre, peak
 from grounding.preprocessing import Preprocessing
-from grounding.word_maps import ENGINE, Looks, MapSettings, word_maps
+from grounding.word_maps import ENGINE, METHODS, Looks, MapSettings, product, shares, word_maps
 
 CLASSES = 4
 
@@ -133,7 +138,7 @@ def test_methods_with_scales_of_their_own_are_averaged(
     assert not torch.allclose(once, expected, rtol=1e-2)
 
 
-@pytest.mark.parametrize("method", ["cmwp", "mwp", "cam", "grad_cam", "gradient"])
+@pytest.mark.parametrize("method", sorted({*METHODS} - {"wta", "centre"}))
 def test_every_map_sums_to_one_or_is_zero(
     classifier: TagClassifier, photo: Image.Image, priors: Tensor, method: str
 ) -> None:
@@ -155,6 +160,80 @@ def test_other_methods_have_their_own_layer(
     torch.testing.assert_close(found, cam / cam.sum((1, 2), keepdim=True))
 
 
+def test_winner_takes_all_of_the_most_probable_class(
+    classifier: TagClassifier, photo: Image.Image
+) -> None:
+    """One cell for each word: as the engine's own for that class."""
+    priors = torch.tensor([[0.1, 0.2, 0.7, 0.0], [0.0, 1.0, 0.0, 0.0]])
+    found = word_maps(Looks(classifier, photo), priors, [MapSettings("wta", short_sides=(128,))])
+    state = classifier.state(classifier.preprocess(photo, 128)[None], resolution=14)
+    torch.testing.assert_close(found, state.wta([2, 1])[0])
+    assert found.flatten(1).sort().values.tolist() == [[0.0] * (8 * 12 - 1) + [1.0]] * 2
+
+
+@pytest.mark.parametrize("size", [(7, 5), (6, 5), (7, 4), (300, 200), (1, 1)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_centre_is_the_protocols(
+    classifier: TagClassifier, priors: Tensor, size: tuple[int, int], flip: bool
+) -> None:
+    settings = MapSettings("centre", short_sides=(64, 128), flip=flip)
+    found = word_maps(Looks(classifier, Image.new("RGB", size)), priors, [settings])
+    assert found.shape == (2, *size[::-1])
+    assert found.sum((1, 2)).tolist() == [1, 1]
+    assert (found == 1).nonzero().tolist() == [
+        [word, size[1] // 2, size[0] // 2] for word in (0, 1)
+    ]
+    if size != (1, 1):
+        assert peak(found[0].numpy()) == centre(*size)
+
+
+def test_options_of_the_engine(
+    photo: Image.Image, priors: Tensor, classifier: TagClassifier
+) -> None:
+    """Of a net with linear bottlenecks and sums of signed values, which they treat."""
+    torch.manual_seed(0)
+    own = replace(classifier, model=tag_net("efficientnet_lite0", CLASSES, "random")[0])
+    looks, pixels = Looks(own, photo), own.preprocess(photo, 96)[None]
+    every: list[dict[str, Any]] = [{"residual": "signed"}, {"bottlenecks": "excitatory"}]
+    every.append({"bottlenecks": "composed"})
+    usual = word_maps(looks, priors, [MapSettings("mwp", short_sides=(96,))])
+    for options in every:
+        found = word_maps(looks, priors, [MapSettings("mwp", None, (96,), **options)])
+        engine = ExcitationBackprop(own.model, resolution=14, **options)
+        torch.testing.assert_close(found, shares(engine(pixels).mwp(priors)[0]))
+        assert float((found - usual).abs().sum()) > 1e-3
+
+
+def test_product_is_the_geometric_mean_of_all_maps(
+    classifier: TagClassifier, photo: Image.Image, priors: Tensor
+) -> None:
+    settings = [MapSettings("mwp", (14, "5"), (128,)), MapSettings("cam", short_sides=(64,))]
+    maps = [plain_mwp(classifier, photo, priors, layer) for layer in (14, "5")]
+    cam = baseline_maps(classifier, "cam", classifier.preprocess(photo, 64)[None], priors)
+    together = [shares(finer(each, 8 // each.shape[1])) for each in (*maps, cam)]
+    expected = (together[0] * together[1] * together[2]) ** (1 / 3)
+    found = word_maps(Looks(classifier, photo), priors, settings, "product")
+    torch.testing.assert_close(found, expected / expected.sum((1, 2), keepdim=True))
+    with pytest.raises(ValueError, match="rule 'max': choose from mean, product"):
+        word_maps(Looks(classifier, photo), priors, settings, "max")  # type: ignore[arg-type]
+
+
+def plain_mwp(
+    classifier: TagClassifier, photo: Image.Image, priors: Tensor, layer: int | str
+) -> Tensor:
+    target = (layer, None) if isinstance(layer, str) else (None, layer)
+    state = classifier.state(classifier.preprocess(photo, 128)[None], *target)
+    return state.mwp(priors)[0]
+
+
+def test_product_leaves_out_zeros_and_falls_back_to_the_mean() -> None:
+    maps = torch.tensor([[[0.25, 0.75, 0.0]], [[0.0, 0.0, 0.0]], [[0.64, 0.36, 0.0]]])
+    torch.testing.assert_close(product(maps), torch.tensor([[0.4, 0.75**0.5 * 0.6, 0.0]]))
+    apart = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
+    assert product(apart).tolist() == [[0.5, 0.5]]
+    assert product(torch.zeros(2, 1, 2)).tolist() == [[0, 0]]
+
+
 @pytest.mark.parametrize(
     ("key", "make"),
     [
@@ -165,6 +244,8 @@ def test_other_methods_have_their_own_layer(
         ("short_sides", lambda: MapSettings(short_sides=())),
         ("short_sides", lambda: MapSettings(short_sides=(100_000,))),
         ("flip", lambda: MapSettings(flip=1)),  # type: ignore[arg-type]
+        ("residual", lambda: MapSettings(residual="x")),  # type: ignore[arg-type]
+        ("bottlenecks", lambda: MapSettings(bottlenecks="x")),  # type: ignore[arg-type]
     ],
 )
 def test_unusable_settings_are_told(key: str, make: Callable[[], MapSettings]) -> None:
@@ -173,6 +254,12 @@ def test_unusable_settings_are_told(key: str, make: Callable[[], MapSettings]) -
     assert "\n" not in str(caught.value)
 
 
+def test_options_are_the_engines_only() -> None:
+    for options in ({"residual": "signed"}, {"bottlenecks": "composed"}):
+        with pytest.raises(UserError, match=r"^maps\.cam\.\w+=\w+: leave it out, cam has none$"):
+            MapSettings("cam", **options)  # type: ignore[arg-type]
+
+
 def test_an_unknown_method_is_told() -> None:
-    with pytest.raises(UserError, match=r"^maps\.lime: give some of cmwp, mwp, cam, grad_cam, gra"):
+    with pytest.raises(UserError, match=r"^maps\.lime: give some of cmwp, mwp, wta, cam, "):
         MapSettings("lime")

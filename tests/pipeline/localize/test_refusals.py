@@ -17,7 +17,7 @@ def _without_group(keys: list[str], override: str) -> list[str]:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("+maps.x={}", "maps.x: give some of cmwp, mwp, cam, "),
+        ("+maps.x={}", "maps.x: give some of cmwp, mwp, wta, cam, "),
         ("maps.cmwp=14", "maps.cmwp=14: give its keys; --cfg job shows them"),
         ("maps.cmwp.layers=14", "maps.cmwp.layers=14: give grids or layers, as in [7,14]"),
         ("maps.cmwp.layers=[]", "maps.cmwp.layers=[]: give grids"),

@@ -1,6 +1,7 @@
-"""Baselines' maps against sums and autograd by hand."""
+"""Maps of other methods against sums and autograd by hand, and what they leave behind."""
 
 import sys
+from typing import get_args
 
 import pytest
 import torch
@@ -9,72 +10,11 @@ from torch.autograd import grad
 from torchvision.models import squeezenet1_1
 
 from data_prep.errors import UserError
-from data_prep.vocabulary import Vocabulary
-from grounding.baseline_maps import BaselineMethod, baseline_maps
-from grounding.classifier import TagClassifier
+from grounding.baselines import BaselineMethod, baseline_maps
 from grounding.heads import tag_net
-from grounding.preprocessing import Preprocessing
+from tests.grounding.baselines.nets import CLASSES, Flat, Net, classifier_of
 
-CLASSES = 5
-METHODS: tuple[BaselineMethod, ...] = ("cam", "grad_cam", "gradient")
-
-
-class Net(nn.Module):
-    """Two convolutions that share an activation, a head under global average pooling."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Conv2d(3, 6, 3, stride=2), nn.Conv2d(6, 4, 3)
-        self.act = nn.ReLU(inplace=True)
-        self.features = nn.Sequential(self.second, nn.ReLU(inplace=True))
-        self.head = nn.Linear(4, CLASSES)
-
-    def trunk(self, x: Tensor) -> Tensor:
-        return self.features(self.act(self.first(x)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.trunk(x).mean((2, 3)))
-
-
-class Flat(Net):
-    """A head that sees positions and is not linear: CAM is not defined, Grad-CAM is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pool = nn.MaxPool2d(2)
-        self.hidden = nn.Linear(4 * 2 * 3, 7)
-        self.head = nn.Linear(7, CLASSES)
-
-    def top(self, features: Tensor) -> Tensor:
-        return self.head(self.hidden(self.pool(features).flatten(1)).tanh())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.top(self.trunk(x))
-
-
-def classifier_of(net: nn.Module) -> TagClassifier:
-    vocabulary = Vocabulary.from_tags([f"tag{n}" for n in range(CLASSES)])
-    return TagClassifier(net.eval(), vocabulary, Preprocessing((0.5,) * 3, (0.5,) * 3), "net")
-
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
-@pytest.fixture
-def pixels() -> Tensor:
-    return torch.randn(1, 3, 13, 17, dtype=torch.float64)
-
-
-@pytest.fixture
-def priors() -> Tensor:
-    """Words of one class, of three, and of all."""
-    table = torch.zeros(3, CLASSES, dtype=torch.float64)
-    table[0, 1] = 1
-    table[1, [0, 2, 4]] = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
-    table[2] = 1 / CLASSES
-    return table
+METHODS: tuple[BaselineMethod, ...] = get_args(BaselineMethod)
 
 
 def test_cam_is_the_sum_over_the_channels(pixels: Tensor, priors: Tensor) -> None:
@@ -115,15 +55,6 @@ def test_grad_cam_is_cam_under_global_average_pooling(pixels: Tensor, priors: Te
     torch.testing.assert_close(cam[0].numel() * grad_cam, cam)
 
 
-def test_gradient_by_autograd(pixels: Tensor, priors: Tensor) -> None:
-    net = Flat().double()
-    found = baseline_maps(classifier_of(net), "gradient", pixels, priors)
-    given = pixels.clone().requires_grad_()
-    for one, prior in zip(found, priors, strict=True):
-        (slope,) = grad((net(given)[0] * prior).sum(), given)
-        torch.testing.assert_close(one, slope[0].abs().amax(0).float())
-
-
 def state_of(net: nn.Module) -> list[object]:
     modules = [
         (each.training, len(each._forward_hooks), len(each._forward_pre_hooks))
@@ -133,63 +64,71 @@ def state_of(net: nn.Module) -> list[object]:
     return [modules, [(a, b) for a, b, _ in parameters], *(p for *_, p in parameters)]
 
 
-class Failing(Net):
-    """Fails at its head: after the layer whose features are taken."""
-
-    fails = 99
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits = super().forward(x)
-        self.fails -= 1
-        if self.fails < 0:
-            raise RuntimeError("out of memory")
-        return logits
-
-
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("fails", [0, 1, 99])
+@pytest.mark.parametrize("fails", [0, 1, 2, 3, 99])
 @pytest.mark.parametrize("trainable", [False, True])
 def test_nothing_is_left_behind(
-    method: BaselineMethod, fails: int, trainable: bool, pixels: Tensor, priors: Tensor
+    method: BaselineMethod,
+    fails: int,
+    trainable: bool,
+    pixels: Tensor,
+    priors: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    net = Failing().double().requires_grad_(trainable)
+    """The head fails in the run after so many: of the model, of its copy, or within a rule."""
+    net = Net().double().requires_grad_(trainable)
     classifier, before, image = classifier_of(net), state_of(net), pixels.clone()
-    net.fails = fails
-    with torch.no_grad():  # of the caller: no hindrance
+    runs = iter(range(1000))
+    plain = nn.Linear.forward
+
+    def forward(self: nn.Linear, x: Tensor) -> Tensor:
+        if next(runs) == fails:
+            raise RuntimeError("out of memory")
+        return plain(self, x)
+
+    failed = False
+    with torch.no_grad(), monkeypatch.context() as patch:  # no_grad of the caller: no hindrance
+        patch.setattr(nn.Linear, "forward", forward)
         try:
             maps = baseline_maps(classifier, method, pixels, priors)
         except RuntimeError:
-            assert fails < 2
+            failed = True
         else:
             assert not maps.requires_grad
             assert (maps > 0).any()
         assert not torch.is_grad_enabled()
+    assert failed == (fails < {"cam": 2, "gradient": 3}.get(method, 4))
     after = state_of(net)
     assert after[:2] == before[:2]
     assert all(map(torch.equal, after[2:], before[2:]))  # type: ignore[arg-type]
     assert torch.equal(pixels, image)
     assert not pixels.requires_grad
     assert pixels.grad is None
+    again = baseline_maps(classifier, method, pixels, priors)  # nothing on the cached copy either
+    other = Net().double()
+    other.load_state_dict(net.state_dict())
+    fresh = baseline_maps(classifier_of(other), method, pixels, priors)
+    torch.testing.assert_close(again, fresh)
 
 
-@pytest.fixture(params=["efficientnet_lite0", "resnet18", "squeezenet1_1", "vgg11"])
+@pytest.fixture(params=["efficientnet_lite0", "resnet18", "squeezenet1_1", "alexnet"])
 def real(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
     return request.param, tag_net(request.param, CLASSES, "random")[0]
 
 
 def test_nets_of_the_registry(real: tuple[str, nn.Module]) -> None:
-    """The grid is the last convolution's; only VGG's head sees positions."""
+    """The grid is the last convolution's; only AlexNet's head sees positions."""
     name, net = real
     classifier, priors = classifier_of(net), torch.eye(CLASSES)[:2]
     pixels = torch.randn(1, 3, 96, 128)
-    grid = {"vgg11": (6, 8), "squeezenet1_1": (5, 7)}.get(name, (3, 4))
+    grid = {"alexnet": (5, 7), "squeezenet1_1": (5, 7)}.get(name, (3, 4))
     for method in METHODS:
-        if (name, method) == ("vgg11", "cam"):
+        if (name, method) == ("alexnet", "cam"):
             with pytest.raises(UserError, match=r"^model net: CAM needs .* take grad_cam$"):
                 baseline_maps(classifier, method, pixels, priors)
             continue
         maps = baseline_maps(classifier, method, pixels, priors)
-        assert maps.shape == (2, *((96, 128) if method == "gradient" else grid))
+        assert maps.shape == (2, *(grid if "cam" in method else (96, 128)))
         assert (maps >= 0).all()
         assert (maps > 0).any()
 
@@ -213,16 +152,19 @@ def test_a_net_without_a_grid(pixels: Tensor) -> None:
             baseline_maps(classifier_of(net), method, pixels, torch.eye(CLASSES))
 
 
-def test_captum_missing_and_unknown_methods(
+def test_missing_packages_and_unknown_methods(
     pixels: Tensor, priors: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier = classifier_of(Net().double())
-    monkeypatch.setitem(sys.modules, "captum", None)
-    for method in ("grad_cam", "gradient"):
-        with pytest.raises(
-            UserError, match=r"^method \w+ needs Captum; pip install 'tag2box\[peers\]'$"
-        ):
+    for package in ("captum", "zennit", "zennit.composites"):
+        monkeypatch.setitem(sys.modules, package, None)
+    for method in METHODS[1:]:
+        needed = "zennit" if method == "lrp" else "Captum"
+        message = rf"^method {method} needs {needed}; pip install 'tag2box\[peers\]'$"
+        with pytest.raises(UserError, match=message):
             baseline_maps(classifier, method, pixels, priors)
     assert len(baseline_maps(classifier, "cam", pixels, priors)) == 3
-    with pytest.raises(ValueError, match="cam, grad_cam, gradient"):
+    with pytest.raises(
+        ValueError, match="cam, grad_cam, gradient, deconvnet, guided_backprop, lrp"
+    ):
         baseline_maps(classifier, "lime", pixels, priors)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Attention maps by other methods, to compare with: CAM, Grad-CAM and the gradient."""
+"""Class activation maps (CAM), and the layer whose features they weight."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Literal, get_args
 from weakref import WeakKeyDictionary
 
 import torch
@@ -18,78 +16,15 @@ from torch.utils.hooks import RemovableHandle
 from data_prep.errors import UserError
 from grounding.classifier import TagClassifier
 
-BaselineMethod = Literal["cam", "grad_cam", "gradient"]
 
-
-def baseline_maps(
-    classifier: TagClassifier, method: BaselineMethod, pixels: Tensor, priors: Tensor
-) -> Tensor:
-    """Make the maps of words in a photo by a method other than ours.
-
-    "cam": class activation maps (Zhou et al. 2016), the head's weights times the last
-    convolution's features; the photo is classified once for all words. "grad_cam": Grad-CAM
-    (Selvaraju et al. 2017) of the same features, by Captum; on a net with a linear head under
-    global average pooling it is CAM at another scale. "gradient": the largest |∂score/∂pixel|
-    over the channels (Simonyan et al. 2014), by Captum. CAM and Grad-CAM are cut off at 0.
-
-    Parameters
-    ----------
-    classifier : TagClassifier
-        Left as it is, also on failure.
-    method : {"cam", "grad_cam", "gradient"}
-    pixels : Tensor (1, 3, H, W)
-        Of `TagClassifier.preprocess`, on the classifier's device.
-    priors : Tensor (K, M)
-        One or more words, each as a prior over the classes; a word's score is the sum of the
-        logits weighted so.
-
-    Returns
-    -------
-    Tensor (K, h, w) float32
-        ≥ 0, on the grid of the last convolution; of "gradient" at the size of the pixels.
-
-    Raises
-    ------
-    UserError
-        Captum is missing; the net has no convolution with a grid; or, of "cam", the net has no
-        linear head under global average pooling.
-    ValueError
-        The method is none of the three.
-    """
-    if method not in get_args(BaselineMethod):
-        raise ValueError(f"method {method!r}: choose from {', '.join(get_args(BaselineMethod))}")
-    priors = priors.to(pixels)
-    if method == "cam":
-        return cam_of_features(classifier, cam_features(classifier, pixels), priors)
-    captum = _captum(method)
-
-    def score(given: Tensor, prior: Tensor) -> Tensor:
-        return classifier.model(given) @ prior
-
-    if method == "gradient":
-        explain, options = captum.Saliency(score), {"abs": True}
-    else:
-        explain = captum.LayerGradCam(score, _layers(classifier, pixels).last)
-        options = {"relu_attributions": True}
-    found = []
-    for prior in priors:
-        # A view of its own: Captum asks it for gradients, and not the caller's tensor.
-        own = pixels.detach().requires_grad_(method == "gradient")
-        found.append(explain.attribute(own, additional_forward_args=prior, **options))
-    return torch.cat(found).detach().amax(1).float()
-
-
-def _captum(method: str) -> ModuleType:
-    try:
-        from captum import attr
-    except ImportError as error:
-        raise UserError(f"method {method} needs Captum; pip install 'tag2box[peers]'") from error
-    return attr
+def cam_maps(classifier: TagClassifier, pixels: Tensor, priors: Tensor) -> Tensor:
+    """CAM (K, h, w) of words, each a prior over the classes (K, M); see `baseline_maps`."""
+    return cam_of_features(classifier, cam_features(classifier, pixels), priors)
 
 
 @torch.no_grad()
 def cam_features(classifier: TagClassifier, pixels: Tensor) -> Tensor:
-    """Features (C, h, w) of the last convolution, whose mean a linear head scores; see above.
+    """Features (C, h, w) of the last convolution, whose mean a linear head scores.
 
     Raises
     ------
@@ -130,6 +65,17 @@ def cam_of_features(classifier: TagClassifier, features: Tensor, priors: Tensor)
     weights = _known[classifier.model].head.weight.flatten(1)  # (M, C)
     maps = torch.einsum("kc,chw->khw", priors.to(weights) @ weights, features)
     return maps.clamp(min=0).float()
+
+
+def last_layer(classifier: TagClassifier, pixels: Tensor) -> nn.Module:
+    """Layer that the features of the last convolution leave.
+
+    Raises
+    ------
+    UserError
+        The net has no convolution with a grid before its head.
+    """
+    return _layers(classifier, pixels).last
 
 
 @dataclass(frozen=True)
