@@ -13,6 +13,9 @@ NAMES = {
     "cmwp": "c-MWP",
     "cam": "CAM",
     "grad_cam": "Grad-CAM",
+    "wta": "d-WTA",
+    "lrp": "LRP",
+    "rise": "RISE",
     "random_proposal": "random proposal (chance)",
 }
 SIMPLE = ("whole_image", "centre_box", "centre_point", "random_proposal", "proposal_order")
@@ -132,7 +135,7 @@ def protocols(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def in_words(name: str) -> str:
-    """Name of a baseline, for people."""
+    """Name of a method or baseline, for people."""
     return NAMES.get(name, name.replace("_", " "))
 
 

@@ -1,9 +1,20 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 from skimage import data
 
-from grounding.drawing import COLOURS, contact_row, contact_sheet, overlay, photo_sheet
+from grounding.drawing import (
+    COLOURS,
+    POINT,
+    TRUTH,
+    contact_row,
+    contact_sheet,
+    mark_point,
+    outline_box,
+    outline_mask,
+    overlay,
+    photo_sheet,
+)
 
 COFFEE = Image.fromarray(data.coffee())  # 600×400
 
@@ -95,3 +106,51 @@ def test_photo_sheet_holds_photos_and_labels() -> None:
 def test_photo_sheet_of_odd_photos(size: tuple[int, int]) -> None:
     sheet = photo_sheet([(Image.new("RGB", size), "")])
     assert (sheet.width, sheet.height) < (300, 300)
+
+
+@pytest.mark.parametrize("ground", ["white", "black", "#888888"])
+def test_point_is_seen_on_any_ground(ground: str) -> None:
+    picture = Image.new("RGB", (60, 40), ground)
+    mark_point(picture, 30, 20)
+    assert picture.getpixel((30, 20)) == ImageColor.getrgb(POINT)
+    colours = {colour for _, colour in picture.crop((15, 5, 45, 35)).getcolors() or []}
+    assert {(0, 0, 0), (255, 255, 255)} <= colours
+    assert picture.getpixel((5, 5)) == ImageColor.getrgb(ground)
+
+
+def test_point_at_a_corner_is_marked() -> None:
+    picture = Image.new("RGB", (60, 40), "gray")
+    mark_point(picture, 0, 39)
+    assert picture.getpixel((0, 39)) == ImageColor.getrgb(POINT)
+
+
+def test_box_outline_lies_on_the_boxs_last_pixels() -> None:
+    picture = Image.new("RGB", (60, 40), "gray")
+    outline_box(picture, (10, 5, 50, 35))
+    for corner in ((10, 5), (49, 5), (10, 34), (49, 34)):
+        assert picture.getpixel(corner) == ImageColor.getrgb(TRUTH)
+    assert picture.getpixel((9, 20)) == picture.getpixel((50, 20)) == (0, 0, 0)
+    assert picture.getpixel((30, 20)) == ImageColor.getrgb("gray")
+
+
+def test_mask_outline_is_its_rim() -> None:
+    rows, columns = np.mgrid[:60, :80]
+    mask = (columns - 40) ** 2 + (rows - 30) ** 2 < 400
+    picture = Image.new("RGB", (80, 60), "gray")
+    outline_mask(picture, mask)
+    pixels = np.asarray(picture)
+    outline = (pixels == ImageColor.getrgb(TRUTH)).all(axis=2)
+    distance = np.hypot(columns - 40, rows - 30)
+    assert outline.any()
+    assert (distance[outline] > 16).all()
+    assert (distance[outline] < 20).all()
+    rim = (pixels == 0).all(axis=2)
+    assert rim[~mask & (distance < 21)].all()
+    assert not rim[mask].any()
+
+
+def test_mask_of_the_whole_photo_has_an_outline() -> None:
+    picture = Image.new("RGB", (80, 60), "gray")
+    outline_mask(picture, np.ones((30, 40), bool))
+    assert picture.getpixel((0, 0)) == ImageColor.getrgb(TRUTH)
+    assert picture.getpixel((40, 30)) == ImageColor.getrgb("gray")

@@ -1,0 +1,132 @@
+"""Numbers of the pointing game as tables: methods side by side, and class by class."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.report import tables
+from pipeline.report.tables import percent
+
+SUBSETS = {"all": "All", "difficult": "Difficult"}
+Methods = Mapping[str, Mapping[str, Any]]
+"""Name to numbers: `methods` of the pointing game's metrics.json."""
+
+
+def in_words(name: str) -> str:
+    """Name of a line for people: methods by their names, a layer after @ as it is."""
+    methods, at, layer = name.partition("@")
+    return re.sub(r"[a-z]\w*", lambda word: tables.in_words(word[0]), methods) + at + layer
+
+
+def labels_of(methods: Methods) -> list[str]:
+    """Every class that a method was asked for, in their order."""
+    return list(dict.fromkeys(label for each in methods.values() for label in each["classes"]))
+
+
+def class_share(numbers: Mapping[str, Any], label: str, subset: str) -> float | None:
+    """Share of hits of a class, 0–1; None where nothing was asked."""
+    share: float | None = numbers["classes"].get(label, {}).get(subset)
+    return share
+
+
+def winners(methods: Methods, label: str, subset: str) -> list[str]:
+    """Methods that reach a class's highest share, in their order: several if they are equal.
+
+    Parameters
+    ----------
+    methods : mapping
+        Of metrics.json.
+    label : str
+        Class.
+    subset : str
+        all or difficult.
+
+    Returns
+    -------
+    list of str
+        None of them where nothing was asked.
+    """
+    return _highest({name: class_share(each, label, subset) for name, each in methods.items()})
+
+
+def best_of(methods: Methods, subset: str) -> list[str]:
+    """Methods with the highest accuracy, in their order: several if they are equal."""
+    return _highest({name: each.get(subset) for name, each in methods.items()})
+
+
+def _highest(shares: Mapping[str, float | None]) -> list[str]:
+    known = [share for share in shares.values() if share is not None]
+    return [name for name, share in shares.items() if known and share == max(known)]
+
+
+def pairs_of(methods: Methods, label: str) -> tuple[int, int]:
+    """Photos that a class was asked of, and how many of these pairs are difficult."""
+    for numbers in methods.values():
+        if label in numbers["classes"]:
+            counted = numbers["classes"][label]
+            return counted["pairs"], counted["difficult_pairs"]
+    return 0, 0
+
+
+def class_table(methods: Methods) -> str:
+    """Accuracy class by class, as CSV.
+
+    Columns: class, pairs, difficult pairs, and for each method All and Difficult in per cent with
+    one decimal; an asterisk follows the best of a class, of equals each. A cell is empty where
+    nothing was asked.
+    """
+    table = io.StringIO()
+    write = csv.writer(table, lineterminator="\n").writerow
+    columns = [f"{in_words(name)}: {title}" for name in methods for title in SUBSETS.values()]
+    write(["class", "pairs", "difficult pairs", *columns])
+    for label in labels_of(methods):
+        best = {subset: winners(methods, label, subset) for subset in SUBSETS}
+        cells = []
+        for name, numbers in methods.items():
+            for subset in SUBSETS:
+                share = class_share(numbers, label, subset)
+                mark = "*" if name in best[subset] else ""
+                cells.append("" if share is None else percent(share) + mark)
+        write([label, *pairs_of(methods, label), *cells])
+    return table.getvalue()
+
+
+def with_interval(numbers: Mapping[str, Any], subset: str) -> tuple[str, str]:
+    """Accuracy in per cent and its interval, as "83.0–87.2"; the interval is empty without one."""
+    ends = numbers.get("intervals", {}).get(subset)
+    return percent(numbers.get(subset)), "–".join(map(percent, ends)) if ends else ""
+
+
+def published(numbers: Mapping[str, Any]) -> str:
+    """Published accuracies as "85.1 / 72.3" (All / Difficult); empty without them."""
+    return " / ".join(map(percent, numbers.get("published", ())))
+
+
+def summary_table(metrics: Mapping[str, Any]) -> Table:
+    """Lay the methods side by side for a terminal, in their order, the best of a column bold."""
+    methods: Methods = metrics["methods"]
+    beside = any(map(published, methods.values()))
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("method")
+    for title in [*SUBSETS.values(), *(["published"] if beside else []), "degenerate"]:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("target layer")
+    best = {subset: best_of(methods, subset) for subset in SUBSETS}
+    for name, numbers in methods.items():
+        cells = []
+        for subset in SUBSETS:
+            value, interval = with_interval(numbers, subset)
+            style = "bold" if name in best[subset] else ""
+            cells.append(Text(f"{value} ({interval})" if interval else value, style))
+        cells += [Text(published(numbers))] if beside else []
+        cells += [Text(f"{numbers['degenerate']:,}"), Text(numbers.get("target") or "–")]
+        table.add_row(Text(in_words(name)), *cells)
+    return table
