@@ -1,0 +1,191 @@
+"""What stage `point` leaves behind: plays, metrics, tables, pictures, report; what it prints."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+
+from data_prep.annotated import AnnotatedData, AnnotatedPhoto
+from data_prep.errors import UserError
+from data_prep.phrases import Problem
+from grounding.classifier import TagClassifier
+from grounding.pointing import Outcome
+from grounding.pointing_metrics import PROTOCOL, evaluate
+from pipeline.method_lines import MethodLine
+from pipeline.parts import PARTS, part_files, read_part
+from pipeline.point_examples import write_examples
+from pipeline.point_pictures import LayerAccuracy, class_bars, layer_curves
+from pipeline.point_report import write_point_report
+from pipeline.point_tables import class_table, summary_table
+from pipeline.pointed_photo import PhotoPlayer
+from pipeline.problems import REJECTS, by_code, first_of, tell_problems, write_problems
+from pipeline.stage import finish
+
+PLAYS, CLASSES, REPORT = "plays.parquet", "classes.csv", "report.html"
+BARS = {"all": "classes_all.png", "difficult": "classes_difficult.png"}
+LAYERS = "layers.png"
+WRITES = (
+    *(PLAYS, CLASSES, REPORT, REJECTS, LAYERS, *BARS.values()),
+    *("examples_*.jpg", f"{PARTS}/*.parquet"),
+)
+ABSENT = "classes that the model does not know"
+
+
+def write_results(
+    config: DictConfig,
+    data: AnnotatedData,
+    photos: Sequence[AnnotatedPhoto],
+    player: PhotoPlayer,
+    absent: Sequence[str],
+    world: int,
+) -> None:
+    """Merge the parts, write everything and print the outcome.
+
+    `seconds` are those of all processes together.
+
+    Raises
+    ------
+    UserError
+        No photo could be used.
+    """
+    out = Path(config.out)
+    parts = [read_part(file) for file in part_files(out, len(photos), config.chunk)]
+    problems = [*data.problems, *(problem for part in parts for problem in part.problems)]
+    table = pa.concat_tables(part.table for part in parts)
+    write_problems(out / REJECTS, problems)
+    if not len(table):
+        shutil.rmtree(out / PARTS)  # or the same command would not look again
+        raise UserError(f"none of {len(photos):,} photos can be used{first_of(problems)}")
+    metrics = _metrics(config, table, player)
+    metrics |= {
+        "tolerance": config.tolerance,
+        "protocol": PROTOCOL.format(tolerance=config.tolerance),
+        "difficult": dict(data.difficult),
+        "left_out": {**data.left_out, ABSENT: _pairs_of(data, absent)},
+        "absent": list(absent),
+        "rejected": by_code(problems),
+        "seconds": round(sum(part.seconds for part in parts), 3),
+        "processes": world,
+    }
+    pq.write_table(table, out / PLAYS)
+    (out / CLASSES).write_text(class_table(metrics["methods"]), encoding="utf-8")
+    pictures = _pictures(config, metrics, table, photos, player)
+    write_point_report(out / REPORT, metrics, _settings(config), pictures)
+    finish(out, metrics)
+    shutil.rmtree(out / PARTS)  # not before the mark of completion: a kill would lose all
+    _tell(metrics, absent, problems, out)
+
+
+def _metrics(config: DictConfig, table: pa.Table, player: PhotoPlayer) -> dict[str, Any]:
+    names = [line.name for line in player.lines]
+    plays: dict[str, list[Outcome]] = {name: [] for name in names}
+    degenerate = dict.fromkeys(names, 0)
+    columns = [table[key].to_pylist() for key in ("method", "image", "label", "hit", "difficult")]
+    for row, x in zip(zip(*columns, strict=True), table["x"].to_pylist(), strict=True):
+        method, *outcome = row
+        plays[method].append(Outcome(*outcome))
+        degenerate[method] += x is None
+    methods = {}
+    for line in player.lines:
+        methods[line.name] = {
+            **evaluate(plays[line.name], config.seed),
+            "degenerate": degenerate[line.name],
+            **_target(line, player.classifier),
+        }
+        if (figures := config.published.get(line.method)) is not None:
+            methods[line.name]["published"] = [None if f is None else f / 100 for f in figures]
+    pairs = plays[names[0]]
+    return {
+        "photos": len({play.image for play in pairs}),
+        "pairs": len(pairs),
+        "difficult_pairs": sum(bool(play.difficult) for play in pairs),
+        "methods": methods,
+    }
+
+
+def _target(line: MethodLine, classifier: TagClassifier) -> dict[str, Any]:
+    """Layer that a line's maps come from, and its grid's side for a 224×224 input."""
+    if (engine := line.engine(classifier)) is None:
+        return {"target": None}
+    grey = torch.zeros(1, 3, 224, 224, device=classifier.device)
+    return {"target": engine.target, "grid": max(engine(grey).grid)}
+
+
+def _pairs_of(data: AnnotatedData, labels: Sequence[str]) -> int:
+    return sum(each.label in labels for photo in data.photos for each in photo.classes)
+
+
+def _pictures(
+    config: DictConfig,
+    metrics: Mapping[str, Any],
+    table: pa.Table,
+    photos: Sequence[AnnotatedPhoto],
+    player: PhotoPlayer,
+) -> list[tuple[str, Path]]:
+    """Draw all pictures; each with its title."""
+    out = Path(config.out)
+    made = []
+    for subset, file in BARS.items():
+        if metrics["methods"][player.lines[0].name][subset] is not None:
+            class_bars(metrics["methods"], out / file, subset)
+            made.append((f"Accuracy by class: {subset}", out / file))
+    if layer_curves(_layers(metrics["methods"], player.lines), out / LAYERS):
+        made.append(("Accuracy by target layer", out / LAYERS))
+    return made + write_examples(config, table, photos, player)
+
+
+def _layers(
+    methods: Mapping[str, Any], lines: Sequence[MethodLine]
+) -> dict[str, list[LayerAccuracy]]:
+    curves: dict[str, list[LayerAccuracy]] = {}
+    for line in lines:
+        if line.layer is not None:
+            found = methods[line.name]
+            point = (found[key] for key in ("target", "grid", "all", "difficult", "intervals"))
+            curves.setdefault(line.method, []).append(LayerAccuracy(*point))
+    return curves
+
+
+def _settings(config: DictConfig) -> dict[str, Any]:
+    """What the report says of the run."""
+    keys = (
+        "methods",
+        "layers",
+        "short_sides",
+        "flip",
+        "residual",
+        "bottlenecks",
+        "blends",
+        "limit",
+    )
+    return {
+        "model": str(config.model.get("folder") or config.model.get("name")),
+        "dataset": str(config.dataset.get("root") or config.dataset.get("file")),
+        "date": datetime.now(UTC).date().isoformat(),
+        **{f"dataset.{key}": str(value) for key, value in config.dataset.items()},
+        **{key: str(config[key]) for key in keys},
+    }
+
+
+def _tell(
+    metrics: Mapping[str, Any], absent: Sequence[str], problems: Sequence[Problem], out: Path
+) -> None:
+    Console(width=120).print(summary_table(metrics))
+    print(
+        f"{metrics['pairs']:,} pairs of photo and class, {metrics['difficult_pairs']:,} of them "
+        f"difficult, in {metrics['photos']:,} photos; mean over classes of the share of hits, %"
+    )
+    if absent:
+        print(f"not asked, since the model does not know them: {', '.join(absent)}")
+    tell_problems(problems, out / REJECTS)
+    rate = metrics["photos"] * metrics["processes"] / metrics["seconds"]
+    print(f"{rate:.2f} photos/s; report: {out / REPORT}")
