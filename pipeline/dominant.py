@@ -1,0 +1,228 @@
+"""Stage `dominant`: boxes of the dominant object from thresholded maps.
+
+Beside this module: `annotated_data` (the dataset), `method_lines` and `pointed_photo` (the maps),
+`parts` (what a kill leaves), `dominant_output` (what is left behind). The method itself is in
+`grounding.dominant`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from data_prep.annotated import AnnotatedData, AnnotatedPhoto
+from data_prep.errors import UserError, check_number
+from data_prep.images import UnusableImage, open_image
+from data_prep.phrases import Problem
+from grounding.class_words import class_words
+from grounding.dominant import FACTORS, best_overlaps, dominant_boxes
+from grounding.preprocessing import upsampled
+from grounding.processes import Processes, processes
+from pipeline.annotated_data import read_annotated
+from pipeline.dominant_output import WRITES, Splits, write_results
+from pipeline.method_lines import method_lines
+from pipeline.models import classifier
+from pipeline.parts import PARTS, mark_of_classifier, mark_of_part, work_through
+from pipeline.pointed_photo import PhotoPlayer
+from pipeline.problems import first_of
+from pipeline.stage import device, disk_full, is_finished, start, strings
+
+PAIRS = ("single", "all")
+SCHEMA = pa.schema(
+    [
+        pa.field("photo", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("word", pa.string()),
+        pa.field("method", pa.string()),  # a line's name
+        pa.field("threshold", pa.string()),  # a key of FACTORS
+        pa.field("boxes", pa.list_(pa.int32())),  # 4 for each factor; zeros: no box
+        pa.field("overlaps", pa.list_(pa.float64())),  # of each box, the best with the class
+    ]
+)
+
+
+def run(config: DictConfig) -> None:
+    """Write the boxes, the metrics and the curves of the tuning.
+
+    Under torchrun the processes share the photos; the first one merges and prints. A killed run
+    goes on with the parts that it had not finished, or that were made of something else.
+
+    Raises
+    ------
+    UserError
+        A key is unusable, model or photos cannot be found, or there is nothing to tune or measure
+        on.
+    """
+    _check(config)
+    with processes(device(config)) as here:
+        if here.on_first(lambda: is_finished(config)):
+            return
+        lines = tuple(method_lines(config))
+        data = _read(config)
+        tagger = classifier(config, here.device)
+        labels = list(dict.fromkeys(label for each in data for label in each.labels))
+        words, absent = class_words(labels, tagger.vocabulary, _renamed(config))
+        player = PhotoPlayer(tagger, words, lines, 0)
+        splits = _splits(config, data, player, absent)
+        player.try_out()
+        here.on_first(lambda: start(config, _inputs(config), WRITES, (PARTS,), resume=()))
+        with disk_full(config.out, "free some, and the same command goes on"):
+            _localise(config, splits.photos, player, here)
+            here.wait()
+            here.on_first(lambda: write_results(config, splits, player, here.world))
+
+
+def _read(config: DictConfig) -> list[AnnotatedData]:
+    """Read the photos to measure on and, if they are apart, those to tune on."""
+    data = [read_annotated(config)]
+    if config.tune_split is not None:
+        if "split" not in config.dataset:
+            raise UserError(
+                f"tune_split={config.tune_split}: dataset={config.dataset.kind} has no splits; "
+                "leave it null"
+            )
+        if config.tune_split == config.dataset.split:
+            raise UserError(
+                f"tune_split={config.tune_split}: the same as dataset.split; give another one, or "
+                "null to tune on half of its photos"
+            )
+        tuning = OmegaConf.merge(config, {"dataset": {"split": config.tune_split}})
+        assert isinstance(tuning, DictConfig)
+        data.append(read_annotated(tuning))
+        shared = {photo.path for photo in data[0].photos} & {photo.path for photo in data[1].photos}
+        if shared:
+            raise UserError(
+                f"tune_split={config.tune_split}: {len(shared):,} of its photos are of "
+                f"dataset.split={config.dataset.split} too, {min(shared)} for one; give others"
+            )
+    return data
+
+
+def _splits(
+    config: DictConfig, data: Sequence[AnnotatedData], player: PhotoPlayer, absent: Sequence[str]
+) -> Splits:
+    """Choose the photos that tune and those that are measured."""
+    chosen = []
+    left_out = {"photos of several classes": 0, "classes that the model does not know": 0}
+    for each in data:
+        alone = [photo for photo in each.photos if config.pairs == "all" or len(photo.classes) == 1]
+        left_out["photos of several classes"] += sum(bool(p.classes) for p in each.photos) - sum(
+            bool(p.classes) for p in alone
+        )
+        left_out["classes that the model does not know"] += sum(
+            regions.label in absent for photo in alone for regions in photo.classes
+        )
+        for reason, count in each.left_out.items():
+            left_out[reason] = left_out.get(reason, 0) + count
+        chosen.append([photo for photo in alone if player.asked(photo)][: config.limit])
+    if config.tune_split is None:
+        chosen = _halves(chosen[0], config.seed)
+    problems = tuple(problem for each in data for problem in each.problems)
+    for photos, key in zip(chosen, ("dataset.split", "tune_split"), strict=True):
+        if not photos:
+            found = sum(len(each.photos) for each in data)
+            raise UserError(
+                f"{key}: no photo to ask for a class among {found:,}, {len(problems):,} problems"
+                f"{first_of(problems)}; pairs=all takes photos of several classes too"
+            )
+    measured, tuning = map(tuple, chosen)
+    return Splits(measured, tuning, left_out, tuple(absent), problems)
+
+
+def _halves(photos: Sequence[AnnotatedPhoto], seed: int) -> list[list[AnnotatedPhoto]]:
+    """Photos to measure and to tune on, each in their order."""
+    tuning = set(random.Random(seed).sample(range(len(photos)), len(photos) // 2))
+    halves: list[list[AnnotatedPhoto]] = [[], []]
+    for place, photo in enumerate(photos):
+        halves[place in tuning].append(photo)
+    return halves
+
+
+def _localise(
+    config: DictConfig, photos: Sequence[AnnotatedPhoto], player: PhotoPlayer, here: Processes
+) -> None:
+    own = mark_of_classifier(player.classifier)
+    kinds = strings(config.thresholds)
+
+    def rows(some: Sequence[AnnotatedPhoto]) -> tuple[list[dict[str, Any]], list[Problem]]:
+        found: list[dict[str, Any]] = []
+        problems = []
+        for photo in some:
+            try:
+                image = open_image(photo.path, config.max_pixels)
+                found += _of_photo(photo, image, player, kinds)
+            except UserError as error:
+                reason = str(error).removeprefix(f"{photo.path}: ")
+                code = getattr(error, "code", "unusable")
+                problems.append(Problem(str(photo.path), code, reason))
+        return found, problems
+
+    work_through(config, photos, SCHEMA, lambda some: mark_of_part(own, some), rows, here, "Boxes")
+
+
+def _of_photo(
+    photo: AnnotatedPhoto, image: Image.Image, player: PhotoPlayer, kinds: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Give a row of `SCHEMA` for each class, line and kind of threshold."""
+    if image.size != (photo.width, photo.height):
+        raise UnusableImage(
+            f"{photo.path}: {image.width}×{image.height} pixels, but annotated as "
+            f"{photo.width}×{photo.height}; get the photo in its original size",
+            "other size",
+        )
+    asked = player.asked(photo)
+    rows = []
+    for method, maps in player.maps(image, [regions.label for regions in asked]).items():
+        for regions, grid in zip(asked, maps, strict=True):
+            attention = upsampled(grid, *image.size)
+            for kind in kinds:
+                boxes = dominant_boxes(attention, kind)
+                row = {
+                    "photo": str(photo.path),
+                    "label": regions.label,
+                    "word": player.words[regions.label].word,
+                    "method": method,
+                    "threshold": kind,
+                    "boxes": boxes.ravel().tolist(),
+                    "overlaps": best_overlaps(boxes, regions.boxes).tolist(),
+                }
+                rows.append(row)
+    return rows
+
+
+def _inputs(config: DictConfig) -> list[Path]:
+    keys = ("root", "file", "images", "annotations", "difficult")
+    places = [config.dataset.get(key) for key in keys]
+    places += [config.model.get(key) for key in ("folder", "weights")]
+    return [Path(str(place)) for place in places if place is not None]
+
+
+def _renamed(config: DictConfig) -> dict[str, str]:
+    return {str(label): str(word) for label, word in _mapping(config, "classes").items()}
+
+
+def _mapping(config: DictConfig, key: str) -> Mapping[Any, Any]:
+    value = OmegaConf.to_container(config[key]) if OmegaConf.is_dict(config[key]) else config[key]
+    if not isinstance(value, dict | None):
+        raise UserError(f"{key}={value}: give keys and values, or null; --cfg job shows how")
+    return value or {}
+
+
+def _check(config: DictConfig) -> None:
+    for key in ("max_pixels", "chunk"):
+        check_number(key, config[key], 1, whole=True)
+    check_number("seed", config.seed, 0, whole=True)
+    check_number("limit", config.limit, 1, whole=True, or_null=True)
+    if config.pairs not in PAIRS:
+        raise UserError(f"pairs={config.pairs}: give one of {', '.join(PAIRS)}")
+    kinds = strings(config.thresholds)
+    if not kinds or len(set(kinds)) < len(kinds) or not FACTORS.keys() >= set(kinds):
+        raise UserError(f"thresholds={kinds}: give some of {', '.join(FACTORS)}, each once")
+    for name, error in _mapping(config, "published").items():
+        check_number(f"published.{name}", error, 0, 100)

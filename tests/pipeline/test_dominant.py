@@ -1,0 +1,284 @@
+"""Stage `dominant` end to end on drawn photos in the layout of VOC."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hydra import compose, initialize_config_module
+from PIL import Image
+
+from data_prep.errors import UserError
+from data_prep.images import open_image
+from grounding.classifier import TagClassifier
+from grounding.dominant import FACTORS
+from pipeline import dominant
+from tests.data_prep.voc_folders import add, annotation, voc_object
+from tests.grounding.test_dominant import flood_fill
+from tests.pipeline.localize.made import COLOURS, write_model
+
+SIZE = "<width>60</width><height>48</height>"
+Things = Sequence[tuple[str, tuple[int, int, int, int]]]
+
+TRAIN: dict[str, Things] = {
+    "t1": [("red", (5, 5, 40, 40))],
+    "t2": [("blue", (20, 10, 58, 46))],
+    "t3": [("green", (0, 0, 30, 30)), ("red", (32, 30, 60, 48))],
+}
+VAL: dict[str, Things] = {
+    "v1": [("red", (10, 2, 55, 40))],
+    "v2": [("green", (2, 2, 20, 20)), ("green", (30, 20, 60, 48))],
+    "v3": [("blue", (0, 20, 60, 48)), ("red", (4, 2, 20, 16))],
+    "v4": [("purple", (10, 10, 50, 40))],
+    "v5": [("blue", (15, 8, 45, 40))],
+}
+LINES = {"cmwp@28", "cmwp@14", "mwp@28", "mwp@14"}
+
+
+def write_voc(root: Path, split: str, photos: dict[str, Things]) -> None:
+    for name, things in photos.items():
+        objects = [voc_object(of, x1 + 1, y1 + 1, x2, y2) for of, (x1, y1, x2, y2) in things]
+        add(root, name, annotation(*objects, size=SIZE), split)
+        pixels = np.random.default_rng(len(name)).integers(60, 120, (48, 60, 3)).astype(np.uint8)
+        for label, (x1, y1, x2, y2) in things:
+            pixels[y1:y2, x1:x2] = COLOURS.get(label, (120, 0, 120))
+        Image.fromarray(pixels).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_voc(tmp_path / "voc", "train", TRAIN)
+    write_voc(tmp_path / "voc", "val", VAL)
+    return tmp_path / "voc"
+
+
+@pytest.fixture
+def keys(model: Path, root: Path) -> list[str]:
+    return [
+        *(f"model.folder={model}", f"dataset.root={root}", "dataset.split=val", "tune_split=train"),
+        *("methods=[cmwp,mwp]", "short_sides=[64]", "chunk=1"),
+    ]
+
+
+def run(*keys: str) -> None:
+    with initialize_config_module("conf", version_base="1.3"):
+        dominant.run(compose("config", ["stage=dominant", "dataset=voc07", "device=cpu", *keys]))
+
+
+def metrics(out: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return content
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(out / "dominant.parquet").to_pylist()
+    return found
+
+
+def iou(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union, by counting pixels."""
+    grids = np.zeros((2, 48, 60), bool)
+    for grid, box in zip(grids, (one, other), strict=True):
+        x1, y1, x2, y2 = map(int, box)
+        grid[y1:y2, x1:x2] = True
+    return float(grids.all(0).sum() / grids.any(0).sum())
+
+
+def test_what_is_left_behind(keys: list[str], tmp_path: Path, capsys: Any) -> None:
+    run(*keys, "published={cmwp@28: 38.7}", f"out={tmp_path / 'out'}")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    always = {"config.yaml", "metrics.json", "done.json"}
+    assert names == {*always, "dominant.parquet", "curves.png"}
+    found = metrics(tmp_path / "out")
+    counts = ("photos", "pairs", "tuning_photos", "tuning_pairs")
+    assert [found[key] for key in counts] == [3, 3, 2, 2]
+    assert found["absent"][-1] == "purple"
+    assert found["left_out"]["photos of several classes"] == 2
+    assert found["left_out"]["classes that the model does not know"] == 1
+    assert found["methods"].keys() == LINES
+    table = rows(tmp_path / "out")
+    assert len(table) == 3 * 4 * 2
+    for name, numbers in found["methods"].items():
+        assert numbers.get("published") == (0.387 if name == "cmwp@28" else None)
+        for kind, cut in numbers["thresholds"].items():
+            own = [row for row in table if (row["method"], row["threshold"]) == (name, kind)]
+            assert [row["image"] for row in own] == ["v1", "v2", "v5"]
+            assert cut["error"] == sum(not row["hit"] for row in own) / 3
+            low, high = cut["interval"]
+            assert 0 <= low <= cut["error"] <= high <= 1
+            errors = cut["tuning_errors"]
+            assert cut["tuning_error"] == min(errors)
+            assert cut["factor"] == cut["factors"][errors.index(min(errors))] == own[0]["factor"]
+    whole = [iou((0, 0, 60, 48), VAL[image][0][1]) >= 0.5 for image in ("v1", "v2", "v5")]
+    assert found["baselines"]["whole_image"]["error"] == whole.count(False) / 3
+    middle = [
+        max(iou((15, 12, 45, 36), box) for _, box in VAL[image]) >= 0.5
+        for image in ("v1", "v2", "v5")
+    ]
+    assert found["baselines"]["centre_box"]["error"] == middle.count(False) / 3
+    shown = capsys.readouterr().out
+    assert "c-MWP@28" in shown
+    assert "38.7" in shown
+    assert "not asked, since the model does not know them:" in shown
+
+
+def test_boxes_are_those_of_the_classifiers_maps(
+    keys: list[str], model: Path, root: Path, tmp_path: Path
+) -> None:
+    run(*keys, f"out={tmp_path / 'out'}")
+    tagger = TagClassifier.load(model)
+    for row in rows(tmp_path / "out"):
+        method, layer = row["method"].split("@")
+        photo = root / "JPEGImages" / f"{row['image']}.jpg"
+        how = {"short_side": 64, "resolution": int(layer), "method": method}
+        attention = tagger.attend(photo, [row["word"]], **how)[row["word"]]
+        whole = attention.max() if row["threshold"] == "max" else attention.mean(dtype=float)
+        expected = flood_fill(attention >= row["factor"] * whole)
+        box = [row[corner] or 0 for corner in ("x1", "y1", "x2", "y2")]
+        assert np.abs(np.array(box) - expected).max() <= 1  # its sum is 1 in the stage: rounding
+        best = max(iou(box, truth) for label, truth in VAL[row["image"]] if label == row["label"])
+        assert row["iou"] == pytest.approx(best, abs=1e-6)
+        assert row["hit"] == (row["iou"] >= 0.5)
+
+
+def test_the_threshold_is_the_best_on_the_tuning_photos(keys: list[str], tmp_path: Path) -> None:
+    """Photos change places: the error at the factor then tuned stands in the first curve."""
+    run(*keys, "pairs=all", f"out={tmp_path / 'out'}")
+    numbers = metrics(tmp_path / "out")["methods"]["mwp@28"]["thresholds"]["max"]
+    swapped = [*keys, "pairs=all", "dataset.split=train", "tune_split=val"]
+    run(*swapped, f"out={tmp_path / 'swapped'}")
+    other = metrics(tmp_path / "swapped")["methods"]["mwp@28"]["thresholds"]["max"]
+    place = FACTORS["max"].tolist().index(other["factor"])
+    assert other["error"] == pytest.approx(numbers["tuning_errors"][place])
+
+
+def test_all_pairs(keys: list[str], tmp_path: Path) -> None:
+    run(*keys, "pairs=all", "thresholds=max", "layers=[28]", f"out={tmp_path / 'out'}")
+    found = metrics(tmp_path / "out")
+    assert (found["pairs"], found["photos"], found["tuning_pairs"]) == (5, 4, 4)
+    assert found["methods"].keys() == {"cmwp", "mwp"}
+    assert found["methods"]["cmwp"]["thresholds"].keys() == {"max"}
+
+
+def test_half_of_the_photos_tunes(keys: list[str], tmp_path: Path) -> None:
+    quick = [*keys, "pairs=all", "tune_split=null", "methods=[cmwp]", "layers=[28]"]
+    measured = []
+    for seed in range(2):
+        run(*quick, f"seed={seed}", f"out={tmp_path / str(seed)}")
+        found = metrics(tmp_path / str(seed))
+        assert (found["photos"], found["tuning_photos"]) == (2, 2)
+        measured.append({row["image"] for row in rows(tmp_path / str(seed))})
+    assert measured[0] != measured[1]
+    run(*quick, "seed=1", f"out={tmp_path / 'again'}")
+    assert rows(tmp_path / "again") == rows(tmp_path / "1")
+
+
+def test_unusable_photos_are_told_and_the_others_count(
+    keys: list[str], root: Path, tmp_path: Path, capsys: Any
+) -> None:
+    (root / "JPEGImages" / "v1.jpg").write_bytes(b"no photo")
+    Image.new("RGB", (48, 60)).save(root / "JPEGImages" / "v2.jpg")
+    run(*keys, f"out={tmp_path / 'out'}")
+    found = metrics(tmp_path / "out")
+    assert found["pairs"] == 1
+    assert found["rejected"] == {"not an image": 1, "other size": 1}
+    lines = (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()
+    assert [Path(json.loads(line)["where"]).name for line in lines] == ["v1.jpg", "v2.jpg"]
+    assert "problems: not an image 1, other size 1" in capsys.readouterr().out
+
+
+def test_no_usable_photo(keys: list[str], root: Path, tmp_path: Path) -> None:
+    for name in TRAIN:
+        (root / "JPEGImages" / f"{name}.jpg").write_bytes(b"no photo")
+    with pytest.raises(
+        UserError, match="none of 2 photos to tune on can be used; the first: "
+    ) as e:
+        run(*keys, f"out={tmp_path / 'out'}")
+    assert "\n" not in str(e.value)
+    write_voc(root, "again", TRAIN)
+    run(*keys, f"out={tmp_path / 'out'}")
+    assert metrics(tmp_path / "out")["pairs"] == 3
+
+
+def test_a_stopped_run_goes_on(
+    keys: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    run(*keys, f"out={tmp_path / 'whole'}")
+    opened: list[str] = []
+
+    def until_the_fourth(path: Path, max_pixels: int) -> Image.Image:
+        opened.append(path.stem)
+        if len(opened) == 4:
+            raise KeyboardInterrupt
+        return open_image(path, max_pixels)
+
+    monkeypatch.setattr(dominant, "open_image", until_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        run(*keys, f"out={tmp_path / 'out'}")
+    with pytest.raises(UserError, match="unfinished run with another pairs"):
+        run(*keys, "pairs=all", f"out={tmp_path / 'out'}")
+    run(*keys, f"out={tmp_path / 'out'}")
+    assert opened == ["t1", "t2", "v1", "v2", "v2", "v5"]
+    assert rows(tmp_path / "out") == rows(tmp_path / "whole")
+    same = [metrics(tmp_path / name) | {"seconds": 0} for name in ("out", "whole")]
+    assert same[0] == same[1]
+    run(*keys, f"out={tmp_path / 'out'}")
+    assert "already finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("key", "complaint"),
+    [
+        ("pairs=some", "pairs=some: give one of single, all"),
+        ("thresholds=[]", r"thresholds=\[\]: give some of max, mean"),
+        ("thresholds=[max,median]", "give some of max, mean, each once"),
+        ("thresholds=[max,max]", "give some of max, mean, each once"),
+        ("tune_split=val", "tune_split=val: the same as dataset.split"),
+        ("tune_split=both", "tune_split=both: 1 of its photos are of dataset.split=val too, "),
+        ("tune_split=nowhere", "nowhere.txt: no such split list"),
+        ("tune_split=crowd", "tune_split: no photo to ask for a class among 6,"),
+        ("dataset.split=several", "dataset.split: no photo to ask for a class among 4,"),
+        ("published=3", "published=3: give keys and values"),
+        ("published={cmwp@28: 387}", "published.cmwp@28=387: give a number from 0 to 100"),
+        ("classes={car: red}", "classes.car: the dataset has no such class"),
+        ("classes={purple: pink}", "classes.purple=pink: "),
+        ("methods=[]", "methods is empty"),
+        ("layers=[nowhere]", "nowhere"),
+        ("limit=0", "limit=0: give a whole number, 1 or more"),
+        ("chunk=0", "chunk=0: give a whole number, 1 or more"),
+        ("seed=-1", "seed=-1: give a whole number, 0 or more"),
+    ],
+)
+def test_bad_keys_are_told_in_a_line_before_any_work(
+    key: str, complaint: str, keys: list[str], root: Path, tmp_path: Path
+) -> None:
+    lists = root / "ImageSets" / "Main"
+    (lists / "both.txt").write_text("t1\nv1\n")
+    (lists / "crowd.txt").write_text("t3\n")
+    (lists / "several.txt").write_text("v3\n")
+    with pytest.raises(UserError, match=complaint) as error:
+        run(*keys, key, f"out={tmp_path / 'out'}")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_without_splits_cannot_be_split_by_name(model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "instances.json"
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 20, "height": 20}],
+        "annotations": [box],
+        "categories": [{"id": 1, "name": "red"}],
+    }
+    file.write_text(json.dumps(content))
+    keys = ["dataset=coco", f"dataset.file={file}", f"dataset.images={tmp_path}"]
+    with pytest.raises(UserError, match="tune_split=val: dataset=coco has no splits; leave it nu"):
+        run(*keys, "dataset.regions=boxes", f"model.folder={model}", "tune_split=val")
