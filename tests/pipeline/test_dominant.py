@@ -16,6 +16,7 @@ from data_prep.images import open_image
 from grounding.classifier import TagClassifier
 from grounding.dominant import FACTORS
 from pipeline import dominant
+from pipeline.method_lines import method_lines
 from tests.data_prep.voc_folders import add, annotation, voc_object
 from tests.grounding.test_dominant import flood_fill
 from tests.pipeline.localize.made import COLOURS, write_model
@@ -282,3 +283,13 @@ def test_data_without_splits_cannot_be_split_by_name(model: Path, tmp_path: Path
     keys = ["dataset=coco", f"dataset.file={file}", f"dataset.images={tmp_path}"]
     with pytest.raises(UserError, match="tune_split=val: dataset=coco has no splits; leave it nu"):
         run(*keys, "dataset.regions=boxes", f"model.folder={model}", "tune_split=val")
+
+
+def test_the_published_recipe_names_its_lines() -> None:
+    with initialize_config_module("conf", version_base="1.3"):
+        recipe = "experiment=dominant/googlenet_imagenet"
+        config = compose("config", ["stage=dominant", recipe])
+    lines = method_lines(config)
+    assert [line.name for line in lines] == list(config.published)
+    assert config.model.name == "googlenet"
+    assert [line.layer for line in lines] == [28, 14]
