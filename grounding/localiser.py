@@ -17,7 +17,6 @@ from grounding.phrase_maps import combine
 from grounding.phrases import PhraseWords
 from grounding.pointing import Point, peak
 from grounding.preprocessing import upsampled
-from grounding.priors import scores_and_priors
 from grounding.ranking import RankSettings, grid_windows, rank_boxes, score_boxes, vote_boxes
 from grounding.word_maps import Looks, MapSettings, shares, word_maps
 from grounding.words import WordMatch
@@ -194,14 +193,12 @@ class Localiser:
 
     def _priors(self, looks: Looks, asked: Sequence[tuple[WordMatch, ...]]) -> Tensor:
         """Turn groups of words into priors (K, M); a group without words is all classes."""
-        classes = [tuple(sorted({c for word in group for c in word.classes})) for group in asked]
-        count = len(self.classifier.vocabulary)
-        if all(len(each) == 1 for each in classes):  # no need to classify the photo
-            priors = torch.zeros(len(asked), count)
-            priors[range(len(asked)), [each[0] for each in classes]] = 1
-            return priors.to(self.classifier.device)
-        matches = [WordMatch("", each or tuple(range(count)), (), "hypernym") for each in classes]
-        return scores_and_priors(looks.logits(), matches, self.classifier.multi_label)[1]
+        every = range(len(self.classifier.vocabulary))
+        matches = []
+        for group in asked:
+            classes = tuple(sorted({c for word in group for c in word.classes}))
+            matches.append(WordMatch("", classes or tuple(every), (), "hypernym"))
+        return looks.priors(matches)
 
 
 def answers(

@@ -102,10 +102,10 @@ def _renamed(config: DictConfig) -> dict[str, str]:
 
 
 def _mapping(config: DictConfig, key: str) -> Mapping[Any, Any]:
-    value = OmegaConf.to_container(config[key]) if OmegaConf.is_dict(config[key]) else config[key]
-    if not isinstance(value, dict):
-        raise UserError(f"{key}={value}: give keys and values, as in '{key}={{tvmonitor: tv}}'")
-    return value
+    """Keys and values of a group that may be null."""
+    if not isinstance(config[key], DictConfig | None):
+        raise UserError(f"{key}={config[key]}: give keys and values, as in '{key}={{cat: tabby}}'")
+    return {} if config[key] is None else OmegaConf.to_container(config[key])
 
 
 def _check(config: DictConfig) -> None:

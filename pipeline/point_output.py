@@ -101,7 +101,7 @@ def _metrics(config: DictConfig, table: pa.Table, player: PhotoPlayer) -> dict[s
             "degenerate": degenerate[line.name],
             **_target(line, player.classifier),
         }
-        if (figures := config.published.get(line.method)) is not None:
+        if figures := (config.published or {}).get(line.method):
             methods[line.name]["published"] = [None if f is None else f / 100 for f in figures]
     pairs = plays[names[0]]
     return {

@@ -1,0 +1,46 @@
+"""What stage=point refuses, each in one line that names the key."""
+
+from pathlib import Path
+
+import pytest
+
+from data_prep.errors import UserError
+from tests.pipeline.point.made import QUICK, run
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("tolerance=-1", "tolerance=-1: give a number, 0 or more"),
+        ("limit=0", "limit=0: give a whole number"),
+        ("examples=none", "examples=none: give a whole number"),
+        ("methods=[cmpw]", "methods=cmpw: give some of cmwp"),
+        ("classes=sofa", "classes=sofa: give keys and values"),
+        ("classes={soda: couch}", "classes.soda: the dataset has no such class"),
+        ("classes={sofa: settee}", "classes.sofa=settee: word 'settee' is not in the vocabulary"),
+        ("published={cmwp: 85}", "published.cmwp=85: give All and Difficult"),
+        ("published={cmwp: [850, 7]}", "published.cmwp=850: give a number from 0 to 100"),
+        ("dataset.split=tset", "no such split list"),
+        ("dataset=entities", "entities"),
+        ("layers=[layer9]", "no layer 'layer9'"),
+    ],
+)
+def test_refused(given: str, message: str, model: str, root: Path, tmp_path: Path) -> None:
+    keys = [model, f"dataset.root={root}", "methods=[cmwp]", *QUICK, given]
+    with pytest.raises(UserError, match=message) as refused:
+        run(*keys, f"out={tmp_path / 'out'}")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_class_in_common(model: str, root: Path, tmp_path: Path) -> None:
+    for path in (root / "Annotations").glob("*.xml"):
+        (tmp_path / "voc/Annotations").mkdir(parents=True, exist_ok=True)
+        text = path.read_text()
+        for label in ("dog", "cat", "sofa"):
+            text = text.replace(f"<name>{label}<", "<name>person<")
+        (tmp_path / "voc/Annotations" / path.name).write_text(text)
+    for folder in ("JPEGImages", "ImageSets"):
+        (tmp_path / "voc" / folder).symlink_to(root / folder)
+    with pytest.raises(UserError, match="no class to ask for in 5 photos"):
+        run(model, f"dataset.root={tmp_path / 'voc'}", *QUICK, f"out={tmp_path / 'out'}")
