@@ -105,7 +105,9 @@ def _mapping(config: DictConfig, key: str) -> Mapping[Any, Any]:
     """Keys and values of a group that may be null."""
     if not isinstance(config[key], DictConfig | None):
         raise UserError(f"{key}={config[key]}: give keys and values, as in '{key}={{cat: tabby}}'")
-    return {} if config[key] is None else OmegaConf.to_container(config[key])
+    found = OmegaConf.to_container(config[key]) if config[key] is not None else {}
+    assert isinstance(found, dict)
+    return found
 
 
 def _check(config: DictConfig) -> None:

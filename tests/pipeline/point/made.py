@@ -58,7 +58,8 @@ def write_coco(folder: Path) -> tuple[Path, Path]:
     """Write the same with triangles, the lower left halves of the boxes, as masks."""
     labels = list(COLOURS)
     categories = [{"id": 10 + i, "name": label} for i, label in enumerate(labels)]
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     (folder / "images").mkdir(parents=True)
     for number, (name, ((width, height), objects)) in enumerate(PHOTOS.items()):
         images.append({"id": number, "file_name": f"{name}.png", "width": width, "height": height})
