@@ -1,7 +1,7 @@
 """Pointing game: accuracy of methods, target layers, scales and blends, by stage=point.
 
-``stage=[model=DIR,dataset.root=DIR,…]`` are the keys of stage=point; the photos are shared by so many
-``processes``. With ``out=DIR`` a run that was cut off goes on.
+``stage=[model=DIR,dataset.root=DIR,…]`` are the keys of stage=point; ``processes`` share
+the photos. With ``out=DIR`` a run that was cut off goes on.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ NOTES = """\
 `stage=point` with these keys. {photos:,} photos, {pairs:,} image-class pairs, \
 {difficult_pairs:,} of them difficult ({source} flags). `All` and `Difficult`: mean over classes \
 of the hit rate, %, with 95 % intervals (bootstrap over photos); {tolerance:g} px tolerance in the \
-original photo. `degenerate`: maps without a maximum, counted as misses. `grid`: the target's for a \
-224×224 input. \
+original photo. `degenerate`: maps without a maximum, counted as misses. `grid`: the target's for \
+a 224×224 input. \
 {processes} process(es), {seconds:,.0f} s of work together."""
 
 
