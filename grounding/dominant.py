@@ -17,8 +17,8 @@ from grounding.pointing import Box
 
 # What a threshold is a multiple of, and the multiples that are tried.
 FACTORS = {
-    "max": np.arange(1, 20) / 20,  # 0.05 … 0.95
-    "mean": np.arange(1, 25) / 4,  # 0.25 … 6
+    "max": np.arange(1, 31) / 50,  # 0.02 … 0.6
+    "mean": np.arange(1, 33) / 8,  # 0.125 … 4
 }
 
 # Pixels that meet at a corner are of one component, as in the contours of OpenCV, by which the
