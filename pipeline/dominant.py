@@ -1,6 +1,6 @@
 """Stage `dominant`: boxes of the dominant object from thresholded maps.
 
-Beside this module: `annotated_data` (the dataset), `method_lines` and `pointed_photo` (the maps),
+Beside this module: `annotated_data` (the dataset), `photo_maps` (the maps),
 `parts` (what a kill leaves), `dominant_output` (what is left behind). The method itself is in
 `grounding.dominant`.
 """
@@ -8,9 +8,7 @@ Beside this module: `annotated_data` (the dataset), `method_lines` and `pointed_
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
@@ -18,18 +16,14 @@ from PIL import Image
 
 from data_prep.annotated import AnnotatedData, AnnotatedPhoto
 from data_prep.errors import UserError, check_number
-from data_prep.images import UnusableImage, open_image
 from data_prep.phrases import Problem
-from grounding.class_words import class_words
 from grounding.dominant import FACTORS, best_overlaps, dominant_boxes
 from grounding.preprocessing import upsampled
 from grounding.processes import Processes, processes
 from pipeline.annotated_data import read_annotated
 from pipeline.dominant_output import WRITES, Splits, write_results
-from pipeline.method_lines import method_lines
-from pipeline.models import classifier
 from pipeline.parts import PARTS, mark_of_classifier, mark_of_part, work_through
-from pipeline.pointed_photo import PhotoPlayer
+from pipeline.photo_maps import ABSENT, PhotoMaps, Row, inputs, mapping, photo_maps, rows_of_photos
 from pipeline.problems import first_of
 from pipeline.stage import device, disk_full, is_finished, start, strings
 
@@ -63,19 +57,16 @@ def run(config: DictConfig) -> None:
     with processes(device(config)) as here:
         if here.on_first(lambda: is_finished(config)):
             return
-        lines = tuple(method_lines(config))
         data = _read(config)
-        tagger = classifier(config, here.device)
         labels = list(dict.fromkeys(label for each in data for label in each.labels))
-        words, absent = class_words(labels, tagger.vocabulary, _renamed(config))
-        player = PhotoPlayer(tagger, words, lines, 0)
-        splits = _splits(config, data, player, absent)
-        player.try_out()
-        here.on_first(lambda: start(config, _inputs(config), WRITES, (PARTS,), resume=()))
+        maps, absent = photo_maps(config, labels, here.device)
+        splits = _splits(config, data, maps, absent)
+        maps.try_out()
+        here.on_first(lambda: start(config, inputs(config), WRITES, (PARTS,), resume=()))
         with disk_full(config.out, "free some, and the same command goes on"):
-            _localise(config, splits.photos, player, here)
+            _localise(config, splits.photos, maps, here)
             here.wait()
-            here.on_first(lambda: write_results(config, splits, player, here.world))
+            here.on_first(lambda: write_results(config, splits, maps, here.world))
 
 
 def _read(config: DictConfig) -> list[AnnotatedData]:
@@ -105,22 +96,22 @@ def _read(config: DictConfig) -> list[AnnotatedData]:
 
 
 def _splits(
-    config: DictConfig, data: Sequence[AnnotatedData], player: PhotoPlayer, absent: Sequence[str]
+    config: DictConfig, data: Sequence[AnnotatedData], maps: PhotoMaps, absent: Sequence[str]
 ) -> Splits:
     """Choose the photos that tune and those that are measured."""
     chosen = []
-    left_out = {"photos of several classes": 0, "classes that the model does not know": 0}
+    left_out = {"photos of several classes": 0, ABSENT: 0}
     for each in data:
         alone = [photo for photo in each.photos if config.pairs == "all" or len(photo.classes) == 1]
         left_out["photos of several classes"] += sum(bool(p.classes) for p in each.photos) - sum(
             bool(p.classes) for p in alone
         )
-        left_out["classes that the model does not know"] += sum(
+        left_out[ABSENT] += sum(
             regions.label in absent for photo in alone for regions in photo.classes
         )
         for reason, count in each.left_out.items():
             left_out[reason] = left_out.get(reason, 0) + count
-        chosen.append([photo for photo in alone if player.asked(photo)][: config.limit])
+        chosen.append([photo for photo in alone if maps.asked(photo)][: config.limit])
     if config.tune_split is None:
         chosen = _halves(chosen[0], config.seed)
     problems = tuple(problem for each in data for problem in each.problems)
@@ -145,48 +136,34 @@ def _halves(photos: Sequence[AnnotatedPhoto], seed: int) -> list[list[AnnotatedP
 
 
 def _localise(
-    config: DictConfig, photos: Sequence[AnnotatedPhoto], player: PhotoPlayer, here: Processes
+    config: DictConfig, photos: Sequence[AnnotatedPhoto], maps: PhotoMaps, here: Processes
 ) -> None:
-    own = mark_of_classifier(player.classifier)
+    own = mark_of_classifier(maps.classifier)
     kinds = strings(config.thresholds)
 
-    def rows(some: Sequence[AnnotatedPhoto]) -> tuple[list[dict[str, Any]], list[Problem]]:
-        found: list[dict[str, Any]] = []
-        problems = []
-        for photo in some:
-            try:
-                image = open_image(photo.path, config.max_pixels)
-                found += _of_photo(photo, image, player, kinds)
-            except UserError as error:
-                reason = str(error).removeprefix(f"{photo.path}: ")
-                code = getattr(error, "code", "unusable")
-                problems.append(Problem(str(photo.path), code, reason))
-        return found, problems
+    def rows(some: Sequence[AnnotatedPhoto]) -> tuple[list[Row], list[Problem]]:
+        return rows_of_photos(
+            some, config.max_pixels, lambda photo, image: _of_photo(photo, image, maps, kinds)
+        )
 
     work_through(config, photos, SCHEMA, lambda some: mark_of_part(own, some), rows, here, "Boxes")
 
 
 def _of_photo(
-    photo: AnnotatedPhoto, image: Image.Image, player: PhotoPlayer, kinds: Sequence[str]
-) -> list[dict[str, Any]]:
+    photo: AnnotatedPhoto, image: Image.Image, maps: PhotoMaps, kinds: Sequence[str]
+) -> list[Row]:
     """Give a row of `SCHEMA` for each class, line and kind of threshold."""
-    if image.size != (photo.width, photo.height):
-        raise UnusableImage(
-            f"{photo.path}: {image.width}×{image.height} pixels, but annotated as "
-            f"{photo.width}×{photo.height}; get the photo in its original size",
-            "other size",
-        )
-    asked = player.asked(photo)
+    asked = maps.asked(photo)
     rows = []
-    for method, maps in player.maps(image, [regions.label for regions in asked]).items():
-        for regions, grid in zip(asked, maps, strict=True):
+    for method, grids in maps(image, [regions.label for regions in asked]).items():
+        for regions, grid in zip(asked, grids, strict=True):
             attention = upsampled(grid, *image.size)
             for kind in kinds:
                 boxes = dominant_boxes(attention, kind)
                 row = {
                     "photo": str(photo.path),
                     "label": regions.label,
-                    "word": player.words[regions.label].word,
+                    "word": maps.words[regions.label].word,
                     "method": method,
                     "threshold": kind,
                     "boxes": boxes.ravel().tolist(),
@@ -194,24 +171,6 @@ def _of_photo(
                 }
                 rows.append(row)
     return rows
-
-
-def _inputs(config: DictConfig) -> list[Path]:
-    keys = ("root", "file", "images", "annotations", "difficult")
-    places = [config.dataset.get(key) for key in keys]
-    places += [config.model.get(key) for key in ("folder", "weights")]
-    return [Path(str(place)) for place in places if place is not None]
-
-
-def _renamed(config: DictConfig) -> dict[str, str]:
-    return {str(label): str(word) for label, word in _mapping(config, "classes").items()}
-
-
-def _mapping(config: DictConfig, key: str) -> Mapping[Any, Any]:
-    value = OmegaConf.to_container(config[key]) if OmegaConf.is_dict(config[key]) else config[key]
-    if not isinstance(value, dict | None):
-        raise UserError(f"{key}={value}: give keys and values, or null; --cfg job shows how")
-    return value or {}
 
 
 def _check(config: DictConfig) -> None:
@@ -224,5 +183,5 @@ def _check(config: DictConfig) -> None:
     kinds = strings(config.thresholds)
     if not kinds or len(set(kinds)) < len(kinds) or not FACTORS.keys() >= set(kinds):
         raise UserError(f"thresholds={kinds}: give some of {', '.join(FACTORS)}, each once")
-    for name, error in _mapping(config, "published").items():
+    for name, error in mapping(config, "published").items():
         check_number(f"published.{name}", error, 0, 100)

@@ -24,7 +24,7 @@ from grounding.localisation import THRESHOLD
 from pipeline.dominant_curves import draw_curves
 from pipeline.dominant_table import summary_table
 from pipeline.parts import PARTS, part_files, read_part
-from pipeline.pointed_photo import PhotoPlayer
+from pipeline.photo_maps import PhotoMaps
 from pipeline.problems import REJECTS, by_code, first_of, tell_problems, write_problems
 from pipeline.stage import finish, strings
 
@@ -113,7 +113,7 @@ class Cut:
     degenerate: int
 
 
-def write_results(config: DictConfig, splits: Splits, player: PhotoPlayer, world: int) -> None:
+def write_results(config: DictConfig, splits: Splits, maps: PhotoMaps, world: int) -> None:
     """Merge the parts, tune, measure, write everything and print the outcome.
 
     `seconds` are those of all processes together.
@@ -141,14 +141,14 @@ def write_results(config: DictConfig, splits: Splits, player: PhotoPlayer, world
             raise UserError(f"none of {len(some):,} photos to {what} on can be used{first}")
     cuts = {
         (line.name, kind): _cut(line.name, kind, measured, tuning)
-        for line in player.lines
+        for line in maps.lines
         for kind in strings(config.thresholds)
     }
     metrics: dict[str, Any] = {
         **_counts(measured),
         **{f"tuning_{key}": count for key, count in _counts(tuning).items()},
         "protocol": PROTOCOL,
-        "methods": _methods(config, cuts, player),
+        "methods": _methods(config, cuts, maps),
         "baselines": _baselines(next(iter(cuts.values())).pairs, photos, config.seed),
         "left_out": dict(splits.left_out),
         "absent": list(splits.absent),
@@ -195,12 +195,12 @@ def _error(overlaps: np.ndarray, photos: Sequence[str], seed: int) -> dict[str, 
 
 
 def _methods(
-    config: DictConfig, cuts: Mapping[tuple[str, str], Cut], player: PhotoPlayer
+    config: DictConfig, cuts: Mapping[tuple[str, str], Cut], maps: PhotoMaps
 ) -> dict[str, dict[str, Any]]:
     methods: dict[str, dict[str, Any]] = {}
-    for line in player.lines:
+    for line in maps.lines:
         own = {kind: cut for (name, kind), cut in cuts.items() if name == line.name}
-        engine = line.engine(player.classifier)
+        engine = line.engine(maps.classifier)
         methods[line.name] = {
             "target": None if engine is None else engine.target,
             "degenerate": next(iter(own.values())).degenerate,

@@ -12,15 +12,15 @@ from omegaconf import DictConfig
 from data_prep.annotated import AnnotatedPhoto
 from data_prep.images import open_image
 from grounding.example_sheet import Example, MethodMap, example_sheet
+from pipeline.photo_maps import PhotoMaps
 from pipeline.point_tables import in_words
-from pipeline.pointed_photo import PhotoPlayer
 
 Pair = tuple[str, str]  # photo's id and class
 Plays = dict[Pair, dict[str, tuple[bool, tuple[int, int] | None]]]  # method → hit, point
 
 
 def write_examples(
-    config: DictConfig, table: pa.Table, photos: Sequence[AnnotatedPhoto], player: PhotoPlayer
+    config: DictConfig, table: pa.Table, photos: Sequence[AnnotatedPhoto], maps: PhotoMaps
 ) -> list[tuple[str, Path]]:
     """Write OUT/examples_*.jpg; their maps are made again.
 
@@ -33,12 +33,12 @@ def write_examples(
         return []
     plays = _plays(table)
     of_photo = {photo.id: photo for photo in photos}
-    first = player.lines[0].name
+    first = maps.lines[0].name
     made = []
     for name, title, pairs in _choices(plays, first, config.seed):
         examples = []
         for pair in pairs[: config.examples]:
-            examples.append(_example(of_photo[pair[0]], pair[1], plays[pair], player, config))
+            examples.append(_example(of_photo[pair[0]], pair[1], plays[pair], maps, config))
         if examples:
             file = Path(config.out, f"examples_{name}.jpg")
             example_sheet(examples, file)
@@ -79,11 +79,11 @@ def _example(
     photo: AnnotatedPhoto,
     label: str,
     plays: dict[str, tuple[bool, tuple[int, int] | None]],
-    player: PhotoPlayer,
+    maps: PhotoMaps,
     config: DictConfig,
 ) -> Example:
     image = open_image(photo.path, config.max_pixels)
-    maps = player.maps(image, [label])
+    found = maps(image, [label])
     regions = next(each for each in photo.classes if each.label == label)
     mask = regions.mask(photo.height, photo.width)
     return Example(
@@ -91,7 +91,7 @@ def _example(
         label=label,
         maps={
             in_words(name): MethodMap(
-                None if name == "centre" else maps[name][0].float().cpu().numpy(), point, hit
+                None if name == "centre" else found[name][0].float().cpu().numpy(), point, hit
             )
             for name, (hit, point) in plays.items()
         },

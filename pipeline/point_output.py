@@ -22,11 +22,11 @@ from grounding.pointing import Outcome
 from grounding.pointing_metrics import PROTOCOL, evaluate
 from pipeline.method_lines import MethodLine
 from pipeline.parts import PARTS, part_files, read_part
+from pipeline.photo_maps import ABSENT, PhotoMaps
 from pipeline.point_examples import write_examples
 from pipeline.point_pictures import LayerAccuracy, class_bars, layer_curves
 from pipeline.point_report import write_point_report
 from pipeline.point_tables import class_table, summary_table
-from pipeline.pointed_photo import PhotoPlayer
 from pipeline.problems import REJECTS, by_code, first_of, tell_problems, write_problems
 from pipeline.stage import finish
 
@@ -37,14 +37,13 @@ WRITES = (
     *(PLAYS, CLASSES, REPORT, REJECTS, LAYERS, *BARS.values()),
     *("examples_*.jpg", f"{PARTS}/*.parquet"),
 )
-ABSENT = "classes that the model does not know"
 
 
 def write_results(
     config: DictConfig,
     data: AnnotatedData,
     photos: Sequence[AnnotatedPhoto],
-    player: PhotoPlayer,
+    maps: PhotoMaps,
     absent: Sequence[str],
     world: int,
 ) -> None:
@@ -65,7 +64,7 @@ def write_results(
     if not len(table):
         shutil.rmtree(out / PARTS)  # or the same command would not look again
         raise UserError(f"none of {len(photos):,} photos can be used{first_of(problems)}")
-    metrics = _metrics(config, table, player)
+    metrics = _metrics(config, table, maps)
     metrics |= {
         "tolerance": config.tolerance,
         "protocol": PROTOCOL.format(tolerance=config.tolerance),
@@ -78,15 +77,15 @@ def write_results(
     }
     pq.write_table(table, out / PLAYS)
     (out / CLASSES).write_text(class_table(metrics["methods"]), encoding="utf-8")
-    pictures = _pictures(config, metrics, table, photos, player)
+    pictures = _pictures(config, metrics, table, photos, maps)
     write_point_report(out / REPORT, metrics, _settings(config), pictures)
     finish(out, metrics)
     shutil.rmtree(out / PARTS)  # not before the mark of completion: a kill would lose all
     _tell(metrics, absent, problems, out)
 
 
-def _metrics(config: DictConfig, table: pa.Table, player: PhotoPlayer) -> dict[str, Any]:
-    names = [line.name for line in player.lines]
+def _metrics(config: DictConfig, table: pa.Table, maps: PhotoMaps) -> dict[str, Any]:
+    names = [line.name for line in maps.lines]
     plays: dict[str, list[Outcome]] = {name: [] for name in names}
     degenerate = dict.fromkeys(names, 0)
     columns = [table[key].to_pylist() for key in ("method", "image", "label", "hit", "difficult")]
@@ -95,11 +94,11 @@ def _metrics(config: DictConfig, table: pa.Table, player: PhotoPlayer) -> dict[s
         plays[method].append(Outcome(*outcome))
         degenerate[method] += x is None
     methods = {}
-    for line in player.lines:
+    for line in maps.lines:
         methods[line.name] = {
             **evaluate(plays[line.name], config.seed),
             "degenerate": degenerate[line.name],
-            **_target(line, player.classifier),
+            **_target(line, maps.classifier),
         }
         if figures := (config.published or {}).get(line.method):
             methods[line.name]["published"] = [None if f is None else f / 100 for f in figures]
@@ -129,18 +128,18 @@ def _pictures(
     metrics: Mapping[str, Any],
     table: pa.Table,
     photos: Sequence[AnnotatedPhoto],
-    player: PhotoPlayer,
+    maps: PhotoMaps,
 ) -> list[tuple[str, Path]]:
     """Draw all pictures; each with its title."""
     out = Path(config.out)
     made = []
     for subset, file in BARS.items():
-        if metrics["methods"][player.lines[0].name][subset] is not None:
+        if metrics["methods"][maps.lines[0].name][subset] is not None:
             class_bars(metrics["methods"], out / file, subset)
             made.append((f"Accuracy by class: {subset}", out / file))
-    if layer_curves(_layers(metrics["methods"], player.lines), out / LAYERS):
+    if layer_curves(_layers(metrics["methods"], maps.lines), out / LAYERS):
         made.append(("Accuracy by target layer", out / LAYERS))
-    return made + write_examples(config, table, photos, player)
+    return made + write_examples(config, table, photos, maps)
 
 
 def _layers(

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import torch
 from PIL import Image
 from torch import Tensor
 
 from data_prep.annotated import AnnotatedPhoto, ClassRegions
-from data_prep.images import UnusableImage
-from grounding.classifier import TagClassifier
 from grounding.pointing import peak, point_hits, point_hits_mask
 from grounding.preprocessing import upsampled
-from grounding.word_maps import Looks
-from grounding.words import WordMatch
-from pipeline.method_lines import MethodLine
+from pipeline.photo_maps import PhotoMaps
 
 SCHEMA = pa.schema(
     [
@@ -39,68 +34,27 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class PhotoPlayer:
-    """Asks a classifier for the classes of a photo by every method.
+    """Plays on a photo: every class by every method.
 
     Attributes
     ----------
-    classifier : TagClassifier
-    words : mapping of str to WordMatch
-        Of the dataset's classes those that the classifier knows.
-    lines : tuple of MethodLine
-        The methods.
+    maps : PhotoMaps
     tolerance : float
         Of a hit, pixels.
     """
 
-    classifier: TagClassifier
-    words: Mapping[str, WordMatch]
-    lines: tuple[MethodLine, ...]
+    maps: PhotoMaps
     tolerance: float
 
-    def asked(self, photo: AnnotatedPhoto) -> list[ClassRegions]:
-        """Classes of a photo that the classifier knows."""
-        return [each for each in photo.classes if each.label in self.words]
-
     def rows(self, photo: AnnotatedPhoto, image: Image.Image) -> list[dict[str, Any]]:
-        """Give a row of `SCHEMA` for each class and method.
-
-        Raises
-        ------
-        UnusableImage
-            The photo has another size than its annotation.
-        """
-        if image.size != (photo.width, photo.height):
-            raise UnusableImage(
-                f"{photo.path}: {image.width}×{image.height} pixels, but annotated as "
-                f"{photo.width}×{photo.height}; get the photo in its original size",
-                "other size",
-            )
-        asked = self.asked(photo)
+        """Give a row of `SCHEMA` for each class and method."""
+        asked = self.maps.asked(photo)
         maps = self.maps(image, [each.label for each in asked])
         return [
             row
             for i, regions in enumerate(asked)
             for row in self._plays(photo, regions, {name: found[i] for name, found in maps.items()})
         ]
-
-    @torch.no_grad()
-    def maps(self, image: Image.Image, labels: Sequence[str]) -> dict[str, Tensor]:
-        """Maps (K, h, w) of K classes by each line."""
-        if not labels:
-            return {}
-        looks = Looks(self.classifier, image)
-        priors = looks.priors([self.words[label] for label in labels])
-        return {line.name: line(looks, priors) for line in self.lines}
-
-    def try_out(self) -> None:
-        """Make the maps of a grey picture.
-
-        Raises
-        ------
-        UserError
-            The classifier's net cannot be treated so, or a package is missing.
-        """
-        self.maps(Image.new("RGB", (64, 64), "grey"), list(self.words)[:1])
 
     def _plays(
         self, photo: AnnotatedPhoto, regions: ClassRegions, maps: Mapping[str, Tensor]
@@ -119,7 +73,7 @@ class PhotoPlayer:
                 "width": photo.width,
                 "height": photo.height,
                 "label": regions.label,
-                "word": self.words[regions.label].word,
+                "word": self.maps.words[regions.label].word,
                 "difficult": regions.difficult,
                 "method": method,
                 "hit": hit,

@@ -1,0 +1,138 @@
+"""Maps of the annotated classes of photos: what the stages on such photos share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+from torch import Tensor
+
+from data_prep.annotated import AnnotatedPhoto, ClassRegions
+from data_prep.errors import UserError
+from data_prep.images import UnusableImage, open_image
+from data_prep.phrases import Problem
+from grounding.class_words import class_words
+from grounding.classifier import TagClassifier
+from grounding.word_maps import Looks
+from grounding.words import WordMatch
+from pipeline.method_lines import MethodLine, method_lines
+from pipeline.models import classifier
+
+ABSENT = "classes that the model does not know"  # a reason in what was left out
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PhotoMaps:
+    """Asks a classifier for the classes of a photo by every method.
+
+    Attributes
+    ----------
+    classifier : TagClassifier
+    words : mapping of str to WordMatch
+        Of the dataset's classes those that the classifier knows.
+    lines : tuple of MethodLine
+        The methods.
+    """
+
+    classifier: TagClassifier
+    words: Mapping[str, WordMatch]
+    lines: tuple[MethodLine, ...]
+
+    def asked(self, photo: AnnotatedPhoto) -> list[ClassRegions]:
+        """Classes of a photo that the classifier knows."""
+        return [each for each in photo.classes if each.label in self.words]
+
+    @torch.no_grad()
+    def __call__(self, image: Image.Image, labels: Sequence[str]) -> dict[str, Tensor]:
+        """Maps (K, h, w) of K classes, one or more, by each line's name."""
+        looks = Looks(self.classifier, image)
+        priors = looks.priors([self.words[label] for label in labels])
+        return {line.name: line(looks, priors) for line in self.lines}
+
+    def try_out(self) -> None:
+        """Make the maps of a grey picture.
+
+        Raises
+        ------
+        UserError
+            The classifier's net cannot be treated so, or a package is missing.
+        """
+        self(Image.new("RGB", (64, 64), "grey"), list(self.words)[:1])
+
+
+def photo_maps(
+    config: DictConfig, labels: Sequence[str], where: torch.device
+) -> tuple[PhotoMaps, tuple[str, ...]]:
+    """Load the classifier that asks for these classes; and name those that it does not know.
+
+    Raises
+    ------
+    UserError
+        A key is unusable, the model cannot be found, or it knows none of the classes.
+    """
+    lines = tuple(method_lines(config))
+    renamed = {str(label): str(word) for label, word in mapping(config, "classes").items()}
+    tagger = classifier(config, where)
+    words, absent = class_words(labels, tagger.vocabulary, renamed)
+    return PhotoMaps(tagger, words, lines), absent
+
+
+def rows_of_photos(
+    photos: Sequence[AnnotatedPhoto],
+    max_pixels: int,
+    of_photo: Callable[[AnnotatedPhoto, Image.Image], Iterable[Row]],
+) -> tuple[list[Row], list[Problem]]:
+    """Open photos and give their rows, and those that could not be used.
+
+    A photo of another size than its annotation is unusable, since its boxes would be wrong.
+    """
+    rows: list[Row] = []
+    problems = []
+    for photo in photos:
+        try:
+            image = open_image(photo.path, max_pixels)
+            _check_size(photo, image)
+            rows += of_photo(photo, image)
+        except UserError as error:
+            reason = str(error).removeprefix(f"{photo.path}: ")
+            problems.append(Problem(str(photo.path), getattr(error, "code", "unusable"), reason))
+    return rows, problems
+
+
+def _check_size(photo: AnnotatedPhoto, image: Image.Image) -> None:
+    if image.size != (photo.width, photo.height):
+        raise UnusableImage(
+            f"{photo.path}: {image.width}×{image.height} pixels, but annotated as "
+            f"{photo.width}×{photo.height}; get the photo in its original size",
+            "other size",
+        )
+
+
+def inputs(config: DictConfig) -> list[Path]:
+    """List the files and folders that the stage reads."""
+    keys = ("root", "file", "images", "annotations", "difficult")
+    places = [config.dataset.get(key) for key in keys]
+    places += [config.model.get(key) for key in ("folder", "weights")]
+    return [Path(str(place)) for place in places if place is not None]
+
+
+def mapping(config: DictConfig, key: str) -> Mapping[Any, Any]:
+    """Keys and values of a group that may be null.
+
+    Raises
+    ------
+    UserError
+        It is something else.
+    """
+    if not isinstance(config[key], DictConfig | None):
+        raise UserError(f"{key}={config[key]}: give keys and values, or null; --cfg job shows how")
+    found = OmegaConf.to_container(config[key]) if config[key] is not None else {}
+    assert isinstance(found, dict)
+    return found
