@@ -1,7 +1,8 @@
 """Stage `point`: the pointing game, for many methods side by side.
 
 Beside this module: `annotated_data` (the dataset), `photo_maps` and `method_lines` (the maps),
-`pointed_photo` (the plays on one photo), `parts` (what a kill leaves), `point_output` (what is left behind).
+`pointed_photo` (the plays on one photo), `parts` (what a kill leaves), `point_output` (what is
+left behind).
 """
 
 from __future__ import annotations
