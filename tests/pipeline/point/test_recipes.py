@@ -1,0 +1,56 @@
+"""Recipes of published settings: they fit their nets and datasets, and run."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from omegaconf import DictConfig
+from safetensors.torch import save_file
+from torchvision.models import resnet50
+
+import conf
+from data_prep.voc import VOC_CLASSES
+from pipeline.method_lines import method_lines
+from tests.pipeline.point.made import metrics, run
+
+FOLDER = Path(conf.__path__[0]) / "experiment" / "point"
+RECIPES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def recipe(name: str) -> DictConfig:
+    with initialize_config_module("conf", version_base="1.3"):
+        return compose("config", ["stage=point", f"experiment=point/{name}"])
+
+
+def test_every_net_has_both_datasets() -> None:
+    nets = ("googlenet", "resnet50", "vgg16")
+    assert [f"{net}_{data}" for net in nets for data in ("coco", "voc07")] == RECIPES
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_outputs_and_figures_fit(name: str) -> None:
+    config = recipe(name)
+    net, data = name.split("_")
+    assert config.model.name == net
+    assert config.dataset.kind == {"voc07": "voc", "coco": "coco"}[data]
+    words = list(config.model.vocabulary)
+    assert len(set(words)) == {"voc07": 20, "coco": 80}[data]
+    if data == "voc07":
+        assert tuple(words) == VOC_CLASSES
+    lines = {line.name for line in method_lines(config)}
+    assert config.published.keys() <= lines  # or the figure would not be shown
+    assert "cmwp" in lines
+
+
+def test_a_recipe_runs_with_ones_own_weights(root: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.safetensors"
+    save_file(resnet50(num_classes=20).state_dict(), weights)
+    keys = ["experiment=point/resnet50_voc07", f"model.weights={weights}", f"dataset.root={root}"]
+    cheap = ["methods=[cmwp,centre,grad_cam]", "examples=0", "device=cpu", "limit=1"]
+    run(*keys, *cheap, f"out={tmp_path / 'out'}")
+    found = metrics(tmp_path / "out")["methods"]
+    assert found["cmwp"]["published"] == [0.907, 0.821]
+    assert found["cmwp"]["target"] == "layer3"
+    assert found["grad_cam"]["published"] == [0.904, 0.823]
