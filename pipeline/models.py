@@ -20,7 +20,7 @@ def classifier(config: DictConfig, where: torch.device | None = None) -> TagClas
         A key of the group is unusable; see `TagClassifier.load` and `TagClassifier.pretrained`.
     """
     model = config.model
-    if "name" not in model:  # conf/model/folder.yaml
+    if "folder" in model:  # conf/model/folder.yaml; a recipe may have added other keys
         if OmegaConf.is_missing(model, "folder"):
             raise UserError("model.folder is missing; give model=DIR, as stage=train wrote it")
         return TagClassifier.load(str(model.folder), where or device(config))

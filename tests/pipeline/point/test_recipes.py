@@ -54,3 +54,12 @@ def test_a_recipe_runs_with_ones_own_weights(root: Path, tmp_path: Path) -> None
     assert found["cmwp"]["published"] == [0.907, 0.821]
     assert found["cmwp"]["target"] == "layer3"
     assert found["grad_cam"]["published"] == [0.904, 0.823]
+
+
+def test_a_recipe_takes_a_trained_model_instead(model: str, root: Path, tmp_path: Path) -> None:
+    """Its own vocabulary counts, not the recipe's."""
+    folder = model.removeprefix("model.folder=")
+    keys = ["experiment=point/googlenet_voc07", "model=folder", f"model.folder={folder}"]
+    cheap = ["methods=[cmwp]", "examples=0", "device=cpu", "limit=1"]
+    run(*keys, f"dataset.root={root}", *cheap, f"out={tmp_path / 'out'}")
+    assert "person" in metrics(tmp_path / "out")["absent"]
