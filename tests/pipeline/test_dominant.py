@@ -16,7 +16,7 @@ from data_prep.errors import UserError
 from data_prep.images import open_image
 from grounding.classifier import TagClassifier
 from grounding.dominant import FACTORS
-from pipeline import dominant
+from pipeline import dominant, photo_maps
 from pipeline.method_lines import method_lines
 from tests.data_prep.voc_folders import add, annotation, voc_object
 from tests.grounding.test_dominant import flood_fill
@@ -234,7 +234,7 @@ def test_a_stopped_run_goes_on(
             raise KeyboardInterrupt
         return open_image(path, max_pixels)
 
-    monkeypatch.setattr(dominant, "open_image", until_the_fourth)
+    monkeypatch.setattr(photo_maps, "open_image", until_the_fourth)
     with pytest.raises(KeyboardInterrupt):
         run(*keys, f"out={tmp_path / 'out'}")
     with pytest.raises(UserError, match="unfinished run with another pairs"):
