@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from .build import Builder, Step
 from .compose import compose_bottlenecks, parts
-from .layers import ConvLayer, LinearLayer
+from .layers import LinearLayer
 from .links import Link
 from .operations import (
     Activated,
@@ -92,7 +92,7 @@ class Plan:
         (self.features,) = self.classifier.sources
         head = self.classifier.operation
         assert isinstance(head, Affine)
-        if isinstance(head.layer, ConvLayer) and head.activation is None:
+        if head.activation is None:
             head.linear = "excitatory"  # whether a score is positive must not matter
         self.linear_head: LinearLayer | None = None
         if self.classifier is self.output and isinstance(head.layer, LinearLayer):

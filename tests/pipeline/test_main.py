@@ -30,8 +30,8 @@ def pipeline(
         ([], "no stage is named; add stage=attend, or --help for the list"),
         (["stage=attnd"], "'stage/attnd' Available options in 'stage': attend"),
         (
-            ["stage=localize", "dataset=coco"],
-            "error: dataset=coco: none of conf/dataset: entities, jsonl, refcoco, scenes\n",
+            ["stage=localize", "dataset=kitti"],
+            "error: dataset=kitti: none of conf/dataset: coco, entities, ",
         ),
         (["stage=train", "experiment=a/b"], "experiment=a/b: none of conf/experiment: fine"),
         (["stage=shards", "resize="], "resize=: none of conf/resize: long_side, original, "),

@@ -185,6 +185,30 @@ def test_convolution_as_classifier(relu: bool, target: str) -> None:
         torch.testing.assert_close(found, contrast.repeat(many, 1, 1), rtol=0, atol=1e-12)
 
 
+def test_scores_that_are_reshaped() -> None:
+    """SqueezeNet with a linear head flattens once more; negative scores must not matter."""
+
+    class Reshaped(nn.Module):
+        def __init__(self, net: nn.Module) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.flatten(self.net(x), 1)
+
+    torch.manual_seed(0)
+    net = Net(lambda n, x: x.mean((2, 3))).double()
+    nn.init.constant_(net.fc.bias, -9)
+    x = torch.randn(2, 3, 6, 8, dtype=torch.float64)
+    plain, reshaped = ExcitationBackprop(net, "relu"), ExcitationBackprop(Reshaped(net), "net.relu")
+    assert bool((plain(x).logits < 0).all())
+    for words in ([0, 1, 2], torch.tensor([[0.2, 0.5, 0.3]])):
+        for method in ("mwp", "cmwp", "wta", "leak"):
+            expected, found = getattr(plain(x), method)(words), getattr(reshaped(x), method)(words)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+            assert method == "leak" or bool(expected.any())
+
+
 def test_targets_that_cannot_be() -> None:
     net = Net(lambda n, x: F.relu(n.hidden(x.mean((2, 3)))), hidden=nn.Linear(4, 4))
     cases: list[tuple[Any, str]] = [
