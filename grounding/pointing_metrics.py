@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,37 +20,53 @@ PROTOCOL = (
 )
 
 
-def evaluate(outcomes: Sequence[Outcome], seed: int = 0) -> dict[str, Any]:
-    """Judge the plays of one method.
+def evaluate(plays: Mapping[str, Sequence[Outcome]], seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Judge the plays of methods, all of them on the same pairs of photo and class.
 
     Parameters
     ----------
-    outcomes : sequence of Outcome
-        Every play, one or more.
+    plays : mapping of str to sequence of Outcome
+        Of each method every play, one or more, in the same order for all methods.
     seed : int
-        Of the bootstrap.
+        Of the bootstrap; its draws are the same for all methods.
 
     Returns
     -------
-    dict
-        `all` and `difficult`: mean over classes, in [0, 1]; difficult is None without such a pair.
-        `intervals`: lower and upper end of both; `difficult` only if there is one. `classes`: label
-        to `all`, `difficult`, `pairs` and `difficult_pairs`.
+    dict of str to dict
+        Of each method `all` and `difficult`: mean over classes, in [0, 1]; difficult is None
+        without such a pair. `intervals`: lower and upper end of both; `difficult` only if there is
+        one. `classes`: label to `all`, `difficult`, `pairs` and `difficult_pairs`.
 
     Raises
     ------
     ValueError
-        There are no plays.
+        There are no plays, or methods were not asked for the same.
     """
-    if not outcomes:
+    if not plays or not all(plays.values()):
         raise ValueError("no plays to evaluate")
-    hard = [play for play in outcomes if play.difficult]
-    of_all, of_hard = class_accuracies(outcomes), class_accuracies(hard)
-    pairs, hard_pairs = (Counter(play.label for play in plays) for plays in (outcomes, hard))
-    subsets = {"all": outcomes, "difficult": hard}
+    if len({tuple(map(_pair, outcomes)) for outcomes in plays.values()}) > 1:
+        raise ValueError("the methods were not asked for the same pairs in the same order")
+    hard = {name: [play for play in outcomes if play.difficult] for name, outcomes in plays.items()}
+    intervals: dict[str, dict[str, list[float]]] = {name: {} for name in plays}
+    for subset, chosen in (("all", plays), ("difficult", hard)):
+        for name, ends in _intervals(chosen, seed).items():
+            intervals[name][subset] = ends
+    return {name: _judged(plays[name], hard[name], intervals[name]) for name in plays}
+
+
+def _pair(play: Outcome) -> tuple[str, str, bool | None]:
+    return play.image, play.label, play.difficult
+
+
+def _judged(
+    plays: Sequence[Outcome], hard: Sequence[Outcome], intervals: dict[str, list[float]]
+) -> dict[str, Any]:
+    of_all, of_hard = class_accuracies(plays), class_accuracies(hard)
+    pairs, hard_pairs = (Counter(play.label for play in some) for some in (plays, hard))
     return {
-        **{name: accuracy(plays) if plays else None for name, plays in subsets.items()},
-        "intervals": {name: _interval(plays, seed) for name, plays in subsets.items() if plays},
+        "all": accuracy(plays),
+        "difficult": accuracy(hard) if hard else None,
+        "intervals": intervals,
         "classes": {
             label: {
                 "all": of_all[label],
@@ -63,8 +79,12 @@ def evaluate(outcomes: Sequence[Outcome], seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _interval(plays: Sequence[Outcome], seed: int) -> list[float]:
-    hits = np.array([[play.hit] for play in plays])
-    labels, images = [play.label for play in plays], [play.image for play in plays]
-    ends: list[float] = class_mean_intervals(hits, labels, images, seed=seed)[0].tolist()
-    return ends
+def _intervals(plays: Mapping[str, Sequence[Outcome]], seed: int) -> dict[str, list[float]]:
+    """Give both ends by method; nothing without a play."""
+    first = next(iter(plays.values()))
+    if not first:
+        return {}
+    hits = np.array([[play.hit for play in outcomes] for outcomes in plays.values()]).T  # (P, M)
+    labels, images = [play.label for play in first], [play.image for play in first]
+    ends = class_mean_intervals(hits, labels, images, seed=seed).tolist()
+    return dict(zip(plays, ends, strict=True))

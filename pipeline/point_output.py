@@ -93,10 +93,11 @@ def _metrics(config: DictConfig, table: pa.Table, maps: PhotoMaps) -> dict[str, 
         method, *outcome = row
         plays[method].append(Outcome(*outcome))
         degenerate[method] += x is None
+    judged = evaluate(plays, config.seed)
     methods = {}
     for line in maps.lines:
         methods[line.name] = {
-            **evaluate(plays[line.name], config.seed),
+            **judged[line.name],
             "degenerate": degenerate[line.name],
             **_target(line, maps.classifier),
         }

@@ -20,7 +20,7 @@ PLAYS = [
 
 
 def test_means_over_classes_by_hand() -> None:
-    found = evaluate(PLAYS)
+    found = evaluate({"cmwp": PLAYS})["cmwp"]
     assert found["all"] == pytest.approx((0.75 + 0 + 1) / 3)
     assert found["difficult"] == pytest.approx((0.5 + 0) / 2)
     assert found["classes"] == {
@@ -31,11 +31,39 @@ def test_means_over_classes_by_hand() -> None:
 
 
 def test_without_a_difficult_pair_there_is_no_number() -> None:
-    found = evaluate(PLAYS[:1])
+    found = evaluate({"cmwp": PLAYS[:1]})["cmwp"]
     assert found["difficult"] is None
     assert found["intervals"] == {"all": [1.0, 1.0]}
     with pytest.raises(ValueError, match="no plays"):
-        evaluate([])
+        evaluate({"cmwp": []})
+    with pytest.raises(ValueError, match="no plays"):
+        evaluate({})
+
+
+def test_methods_side_by_side_are_as_each_by_itself() -> None:
+    """The draws are the same, so that the intervals are too."""
+    rng = random.Random(2)
+    pairs = [
+        (f"photo{n}", label, rng.random() < 0.4)
+        for n in range(40)
+        for label in ("dog", "cat", "sofa")
+        if rng.random() < 0.5
+    ]
+    plays = {
+        method: [Outcome(*pair[:2], rng.random() < rate, pair[2]) for pair in pairs]
+        for method, rate in (("cmwp", 0.9), ("mwp", 0.6), ("centre", 0.4))
+    }
+    together = evaluate(plays, seed=3)
+    assert list(together) == list(plays)
+    for method, own in plays.items():
+        assert together[method] == evaluate({method: own}, seed=3)[method]
+        for subset, some in (("all", own), ("difficult", [p for p in own if p.difficult])):
+            hits = np.array([[play.hit] for play in some])
+            labels, photos = [play.label for play in some], [play.image for play in some]
+            (ends,) = class_mean_intervals(hits, labels, photos, seed=3).tolist()
+            assert together[method]["intervals"][subset] == ends
+    with pytest.raises(ValueError, match="not asked for the same pairs"):
+        evaluate({"cmwp": PLAYS, "mwp": PLAYS[::-1]})
 
 
 def test_intervals_are_those_of_a_loop() -> None:
