@@ -1,13 +1,11 @@
 """Stage `dominant` end to end on drawn photos in the layout of VOC."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hydra import compose, initialize_config_module
 from PIL import Image
@@ -16,88 +14,12 @@ from data_prep.errors import UserError
 from data_prep.images import open_image
 from grounding.classifier import TagClassifier
 from grounding.dominant import FACTORS
-from pipeline import dominant, photo_maps
+from pipeline import photo_maps
 from pipeline.method_lines import method_lines
-from tests.data_prep.voc_folders import add, annotation, voc_object
 from tests.grounding.test_dominant import flood_fill
-from tests.pipeline.localize.made import COLOURS, write_model
+from tests.pipeline.dominant.made import TRAIN, VAL, metrics, rows, run, write_voc
 
-SIZE = "<width>60</width><height>48</height>"
-Things = Sequence[tuple[str, tuple[int, int, int, int]]]
-
-TRAIN: dict[str, Things] = {
-    "t1": [("red", (5, 5, 40, 40))],
-    "t2": [("blue", (20, 10, 58, 46))],
-    "t3": [("green", (0, 0, 30, 30)), ("red", (32, 30, 60, 48))],
-}
-VAL: dict[str, Things] = {
-    "v1": [("red", (10, 2, 55, 40))],
-    "v2": [("green", (2, 2, 20, 20)), ("green", (30, 20, 60, 48))],
-    "v3": [("blue", (0, 20, 60, 48)), ("red", (4, 2, 20, 16))],
-    "v4": [("purple", (10, 10, 50, 40))],
-    "v5": [("blue", (15, 8, 45, 40))],
-}
 LINES = {"cmwp@28", "cmwp@14", "mwp@28", "mwp@14"}
-
-
-def write_voc(root: Path, split: str, photos: dict[str, Things]) -> None:
-    for name, things in photos.items():
-        objects = [voc_object(of, x1 + 1, y1 + 1, x2, y2) for of, (x1, y1, x2, y2) in things]
-        add(root, name, annotation(*objects, size=SIZE), split)
-        pixels = np.random.default_rng(len(name)).integers(60, 120, (48, 60, 3)).astype(np.uint8)
-        for label, (x1, y1, x2, y2) in things:
-            pixels[y1:y2, x1:x2] = COLOURS.get(label, (120, 0, 120))
-        Image.fromarray(pixels).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos that no test changes."""
-    root = tmp_path_factory.mktemp("data") / "voc"
-    write_voc(root, "train", TRAIN)
-    write_voc(root, "val", VAL)
-    return root
-
-
-@pytest.fixture(scope="module")
-def keys(model: Path, root: Path) -> list[str]:
-    return [
-        *(f"model.folder={model}", f"dataset.root={root}", "dataset.split=val", "tune_split=train"),
-        *("methods=[cmwp,mwp]", "short_sides=[64]", "chunk=1"),
-    ]
-
-
-@pytest.fixture(scope="module")
-def finished(keys: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("finished") / "out"
-    run(*keys, f"out={out}")
-    return out
-
-
-@pytest.fixture
-def own(root: Path, tmp_path: Path) -> Path:
-    """Photos to change."""
-    return Path(shutil.copytree(root, tmp_path / "own"))
-
-
-def run(*keys: str) -> None:
-    with initialize_config_module("conf", version_base="1.3"):
-        dominant.run(compose("config", ["stage=dominant", "dataset=voc07", "device=cpu", *keys]))
-
-
-def metrics(out: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((out / "metrics.json").read_text())
-    return content
-
-
-def rows(out: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = pq.read_table(out / "dominant.parquet").to_pylist()
-    return found
 
 
 def iou(one: Sequence[float], other: Sequence[float]) -> float:
@@ -246,56 +168,6 @@ def test_a_stopped_run_goes_on(
     assert same[0] == same[1]
     run(*keys, f"out={tmp_path / 'out'}")
     assert "already finished" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("key", "complaint"),
-    [
-        ("pairs=some", "pairs=some: give one of single, all"),
-        ("thresholds=[]", r"thresholds=\[\]: give some of max, mean"),
-        ("thresholds=[max,median]", "give some of max, mean, each once"),
-        ("thresholds=[max,max]", "give some of max, mean, each once"),
-        ("tune_split=val", "tune_split=val: the same as dataset.split"),
-        ("tune_split=both", "tune_split=both: 1 of its photos are of dataset.split=val too, "),
-        ("tune_split=nowhere", "nowhere.txt: no such split list"),
-        ("tune_split=crowd", "tune_split: no photo to ask for a class among 6,"),
-        ("dataset.split=several", "dataset.split: no photo to ask for a class among 4,"),
-        ("published=3", "published=3: give keys and values"),
-        ("published={cmwp@28: 387}", "published.cmwp@28=387: give a number from 0 to 100"),
-        ("classes={car: red}", "classes.car: the dataset has no such class"),
-        ("classes={purple: pink}", "classes.purple=pink: "),
-        ("methods=[]", "methods is empty"),
-        ("layers=[nowhere]", "nowhere"),
-        ("limit=0", "limit=0: give a whole number, 1 or more"),
-        ("chunk=0", "chunk=0: give a whole number, 1 or more"),
-        ("seed=-1", "seed=-1: give a whole number, 0 or more"),
-    ],
-)
-def test_bad_keys_are_told_in_a_line_before_any_work(
-    key: str, complaint: str, keys: list[str], root: Path, tmp_path: Path
-) -> None:
-    lists = root / "ImageSets" / "Main"
-    (lists / "both.txt").write_text("t1\nv1\n")
-    (lists / "crowd.txt").write_text("t3\n")
-    (lists / "several.txt").write_text("v3\n")
-    with pytest.raises(UserError, match=complaint) as error:
-        run(*keys, key, f"out={tmp_path / 'out'}")
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "out").exists()
-
-
-def test_data_without_splits_cannot_be_split_by_name(model: Path, tmp_path: Path) -> None:
-    file = tmp_path / "instances.json"
-    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 0}
-    content = {
-        "images": [{"id": 1, "file_name": "a.jpg", "width": 20, "height": 20}],
-        "annotations": [box],
-        "categories": [{"id": 1, "name": "red"}],
-    }
-    file.write_text(json.dumps(content))
-    keys = ["dataset=coco", f"dataset.file={file}", f"dataset.images={tmp_path}"]
-    with pytest.raises(UserError, match="tune_split=val: dataset=coco has no splits; leave it nu"):
-        run(*keys, "dataset.regions=boxes", f"model.folder={model}", "tune_split=val")
 
 
 def test_the_published_recipe_names_its_lines() -> None:

@@ -1,0 +1,59 @@
+"""What stage=dominant refuses, each in one line that names the key."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data_prep.errors import UserError
+from tests.pipeline.dominant.made import run
+
+
+@pytest.mark.parametrize(
+    ("key", "complaint"),
+    [
+        ("pairs=some", "pairs=some: give one of single, all"),
+        ("thresholds=[]", r"thresholds=\[\]: give some of max, mean"),
+        ("thresholds=[max,median]", "give some of max, mean, each once"),
+        ("thresholds=[max,max]", "give some of max, mean, each once"),
+        ("tune_split=val", "tune_split=val: the same as dataset.split"),
+        ("tune_split=both", "tune_split=both: 1 of its photos are of dataset.split=val too, "),
+        ("tune_split=nowhere", "nowhere.txt: no such split list"),
+        ("tune_split=crowd", "tune_split: no photo to ask for a class among 6,"),
+        ("dataset.split=several", "dataset.split: no photo to ask for a class among 4,"),
+        ("published=3", "published=3: give keys and values"),
+        ("published={cmwp@28: 387}", "published.cmwp@28=387: give a number from 0 to 100"),
+        ("classes={car: red}", "classes.car: the dataset has no such class"),
+        ("classes={purple: pink}", "classes.purple=pink: "),
+        ("methods=[]", "methods is empty"),
+        ("layers=[nowhere]", "nowhere"),
+        ("limit=0", "limit=0: give a whole number, 1 or more"),
+        ("chunk=0", "chunk=0: give a whole number, 1 or more"),
+        ("seed=-1", "seed=-1: give a whole number, 0 or more"),
+    ],
+)
+def test_bad_keys_are_told_in_a_line_before_any_work(
+    key: str, complaint: str, keys: list[str], root: Path, tmp_path: Path
+) -> None:
+    lists = root / "ImageSets" / "Main"
+    (lists / "both.txt").write_text("t1\nv1\n")
+    (lists / "crowd.txt").write_text("t3\n")
+    (lists / "several.txt").write_text("v3\n")
+    with pytest.raises(UserError, match=complaint) as error:
+        run(*keys, key, f"out={tmp_path / 'out'}")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_without_splits_cannot_be_split_by_name(model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "instances.json"
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81, "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 20, "height": 20}],
+        "annotations": [box],
+        "categories": [{"id": 1, "name": "red"}],
+    }
+    file.write_text(json.dumps(content))
+    keys = ["dataset=coco", f"dataset.file={file}", f"dataset.images={tmp_path}"]
+    with pytest.raises(UserError, match="tune_split=val: dataset=coco has no splits; leave it nu"):
+        run(*keys, "dataset.regions=boxes", f"model.folder={model}", "tune_split=val")
