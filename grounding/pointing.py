@@ -52,6 +52,14 @@ def peak(attention: np.ndarray) -> Point | None:
     tuple of int or None
         (x, y) in pixels; of equal maxima the first in reading order. None for a map that points
         nowhere: empty, constant (such as all zero), or with a value that is not finite.
+
+    Notes
+    -----
+    Equal maxima are mostly those of a cell at the border: bilinear resizing repeats it over the
+    half of the cell that is outside of all centres of cells, and the point is this strip's left
+    or upper end. So the point of a mirrored map is not the mirrored point: at the left border it is
+    the photo's edge, at the right one half a cell from it. Half a cell is 18 pixels of a photo
+    500 pixels wide and a grid of 14 columns, 9 of one of 28: a hit within 15 pixels may turn on it.
     """
     if attention.size == 0 or not np.isfinite(attention).all():
         return None
@@ -111,11 +119,6 @@ def point_hits_mask(point: Point | None, mask: np.ndarray, tolerance: float = TO
     left, top = max(0, x - reach), max(0, y - reach)
     rows, columns = np.nonzero(mask[top : y + reach + 1, left : x + reach + 1])
     return bool((np.hypot(columns + left - x, rows + top - y) <= tolerance).any())
-
-
-def hit(attention: np.ndarray, boxes: Sequence[Box], tolerance: float = TOLERANCE) -> bool:
-    """Whether the maximum of a map lies within the tolerance of any box; see `point_hits`."""
-    return point_hits(peak(attention), boxes, tolerance)
 
 
 def class_accuracies(outcomes: Iterable[Outcome], difficult: bool = False) -> dict[str, float]:

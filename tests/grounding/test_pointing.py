@@ -2,32 +2,39 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.difficult import read_difficult
 from data_prep.voc import VOC_CLASSES, read_voc
 from grounding.pointing import (
+    TOLERANCE,
     Box,
     Outcome,
     Point,
     accuracy,
     centre,
     class_accuracies,
-    hit,
     peak,
     point_hits,
 )
+from grounding.preprocessing import upsampled
 
 
 def spike(x: int, y: int, width: int = 100, height: int = 80) -> np.ndarray:
     attention = np.zeros((height, width), np.float32)
     attention[y, x] = 1.0
     return attention
+
+
+def hit(attention: np.ndarray, boxes: Sequence[Box], tolerance: float = TOLERANCE) -> bool:
+    return point_hits(peak(attention), boxes, tolerance)
 
 
 BOX = (40.0, 30.0, 60.0, 50.0)  # columns 40 … 59, rows 30 … 49
@@ -100,6 +107,14 @@ def test_first_of_equal_maxima_in_reading_order() -> None:
     attention[2, 9] = attention[9, 1] = 1.0
     assert peak(attention) == (9, 2)
     assert peak(spike(7, 3) - 5) == (7, 3)
+
+
+def test_a_maximum_at_the_border_is_a_strip() -> None:
+    """What `peak` says of resized maps: the strip's first pixel, on either side of the photo."""
+    grid = torch.zeros(14, 14)
+    grid[0, 0] = 1.0
+    assert peak(upsampled(grid, 504, 504)) == (0, 0)  # of 18 × 18 pixels
+    assert peak(upsampled(grid.flip(0, 1), 504, 504)) == (486, 486)
 
 
 boxes = st.lists(
