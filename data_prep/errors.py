@@ -20,7 +20,7 @@ def check_number(
     whole: bool = False,
     or_null: bool = False,
 ) -> None:
-    """Refuse a setting that is no number from `least` to `most`; with `or_null`, None is one.
+    """Refuse a setting that is no finite number from `least` to `most`, or None with `or_null`.
 
     Raises
     ------
@@ -30,7 +30,13 @@ def check_number(
     if value is None and or_null:
         return
     kind = int if whole else (int, float)
-    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
-        asked = "a whole number" if whole else "a number"
+    endless = value == math.inf
+    if (
+        not isinstance(value, kind)
+        or isinstance(value, bool)
+        or not least <= value <= most
+        or endless
+    ):
+        asked = "a whole number" if whole else "a finite number" if endless else "a number"
         limits = f", {least:,} or more" if most == math.inf else f" from {least:,} to {most:,}"
         raise UserError(f"{key}={value}: give {asked}{limits}{', or null' if or_null else ''}")

@@ -21,3 +21,12 @@ def test_numbers_that_are_taken() -> None:
     check_number("key", None, 0, 1, or_null=True)
     with pytest.raises(UserError, match=r"^key=2: give a number from 0 to 1, or null$"):
         check_number("key", 2, 0, 1, or_null=True)
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf")])
+def test_infinity_is_refused_where_there_is_no_upper_limit(value: float) -> None:
+    with pytest.raises(UserError, match=r"^key=-?inf: give a (finite )?number, 0 or more$"):
+        check_number("key", value, 0)
+    with pytest.raises(UserError, match=r"^key=-?inf: give a whole number, 0 or more$"):
+        check_number("key", value, 0, whole=True)
+    check_number("key", 10**400, 0, whole=True)
