@@ -12,8 +12,8 @@ from tests.pipeline.point.made import QUICK, run
     ("given", "message"),
     [
         ("tolerance=-1", "tolerance=-1: give a number, 0 or more"),
-        ("tolerance=.inf", "tolerance=inf: give a finite number, 0 or more"),
-        ("tolerance=.nan", "tolerance=nan: give a number, 0 or more"),
+        ("tolerance=inf", "tolerance=inf: give a finite number, 0 or more"),
+        ("tolerance=nan", "tolerance=nan: give a number, 0 or more"),
         ("limit=0", "limit=0: give a whole number"),
         ("examples=none", "examples=none: give a whole number"),
         ("methods=[cmpw]", "methods=cmpw: give some of cmwp"),
