@@ -14,7 +14,6 @@ from grounding.preprocessing import Preprocessing
 
 RANDOM = "random"
 HEAD_STD = 0.01  # of the fresh head's weights: every tag begins near what its bias says
-AUXILIARY = ("aux1", "aux2", "AuxLogits")  # GoogLeNet's and Inception's classifiers on the way
 
 
 def tag_net(
@@ -23,7 +22,7 @@ def tag_net(
     """Build a backbone with a fresh linear head.
 
     The head's weights are small, normal and drawn from torch's global generator, its bias is 0.
-    Auxiliary classifiers are left out, so that the model gives one tensor in training, too.
+    Without auxiliary classifiers the model gives one tensor in training, too.
 
     Parameters
     ----------
@@ -50,11 +49,10 @@ def tag_net(
         As `load_model`, or the net has no linear head.
     """
     model, preprocessing, full_name = build(name, None, weights is None)
-    _drop_auxiliary(model)
     old_head = _replace_head(model, name, classes)
     if weights not in (None, RANDOM):
         head = head_of(model)[0]
-        dropped = tuple(f"{each}." for each in (old_head, head, *AUXILIARY))
+        dropped = tuple(f"{each}." for each in (old_head, head))
         state = model.state_dict()
         tensors = read_weights(weights)
         tensors = {k: v for k, v in tensors.items() if not k.startswith(dropped)}
@@ -120,13 +118,6 @@ def check_nonnegative(model: nn.Module, name: str, size: int) -> None:
             "give a net that ends in ReLU: efficientnet_lite0, resnet50, googlenet, vgg16, "
             "squeezenet1_1, …"
         )
-
-
-def _drop_auxiliary(model: nn.Module) -> None:
-    for each in AUXILIARY:
-        if hasattr(model, each):
-            setattr(model, each, None)
-            setattr(model, "aux_logits", False)  # noqa: B010 (to mypy a module has none)
 
 
 def _replace_head(model: nn.Module, name: str, classes: int) -> str:

@@ -24,6 +24,8 @@ BUNDLED_SIZES = {BUNDLED: 224, "efficientnet_lite1": 240, "efficientnet_lite2": 
 # torchvision gives these two a first step inside the net that renormalises its input; without it
 # the same weights want plain [-1, 1].
 RENORMALISING = ("googlenet", "inception_v3")
+# Their classifiers on the way, for training; nobody asks them, and a state dict may lack them.
+AUXILIARY = ("aux1", "aux2", "AuxLogits")
 
 
 def load_model(
@@ -46,7 +48,7 @@ def load_model(
     Returns
     -------
     model : nn.Module
-        In eval mode, on the CPU.
+        In eval mode, on the CPU; without the auxiliary classifiers of GoogLeNet and Inception.
     preprocessing : Preprocessing
         The library's for its default weights of this model.
     full_name : str
@@ -145,9 +147,17 @@ def _torchvision(name: str, classes: int | None, ready: bool) -> tuple[nn.Module
         model = torchvision.models.get_model(name, weights=None, **options)
     if name in RENORMALISING:
         model.transform_input = False
+        _drop_auxiliary(model)
         return model, Preprocessing((0.5,) * 3, (0.5,) * 3, "bilinear", size=size)
     mean, std = tuple(preset.mean), tuple(preset.std)
     return model, Preprocessing(mean, std, preset.interpolation.value, size=size)
+
+
+def _drop_auxiliary(model: nn.Module) -> None:
+    for each in AUXILIARY:
+        if hasattr(model, each):
+            setattr(model, each, None)
+    setattr(model, "aux_logits", False)  # noqa: B010 (to mypy a module has none)
 
 
 def _timm(name: str, classes: int | None, ready: bool) -> tuple[nn.Module, Preprocessing]:
@@ -204,13 +214,15 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def fit(model: nn.Module, tensors: dict[str, Tensor], complaint: str) -> None:
-    """Load tensors whose names and shapes are the model's.
+    """Load tensors whose names and shapes are the model's; auxiliary classifiers are left out.
 
     Raises
     ------
     UserError
         One is not: the complaint, and the first such tensor.
     """
+    left_out = tuple(f"{each}." for each in AUXILIARY)
+    tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(left_out)}
     for key, wanted in model.state_dict().items():
         if key not in tensors:
             raise UserError(f"{complaint}: {key} {tuple(wanted.shape)} is missing from the file")

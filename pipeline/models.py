@@ -1,5 +1,6 @@
 """The classifier that the configuration group `model` names."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,8 +12,12 @@ from grounding.classifier import TagClassifier
 from pipeline.stage import device
 
 
-def classifier(config: DictConfig, where: torch.device | None = None) -> TagClassifier:
+def classifier(
+    config: DictConfig, where: torch.device | None = None, labels: Sequence[str] = ()
+) -> TagClassifier:
     """Load it on a device, the stage's by default: from a folder of stage=train, or by its name.
+
+    `labels` are the dataset's classes, if it has any; ``model.vocabulary=dataset`` stands for them.
 
     Raises
     ------
@@ -26,14 +31,16 @@ def classifier(config: DictConfig, where: torch.device | None = None) -> TagClas
         return TagClassifier.load(str(model.folder), where or device(config))
     check_names(config)
     keys = {str(key): value for key, value in model.items() if key != "vocabulary"}
-    vocabulary = _vocabulary(model.vocabulary)
+    vocabulary = _vocabulary(model.vocabulary, labels)
     return TagClassifier.pretrained(**keys, vocabulary=vocabulary, device=where or device(config))
 
 
-def _vocabulary(words: Any) -> Vocabulary | None:
+def _vocabulary(words: Any, labels: Sequence[str]) -> Vocabulary | None:
     """Read what the outputs mean from a list of words or a file; None: ImageNet's classes."""
     if words is None:
         return None
+    if words == "dataset" and labels:
+        return Vocabulary.from_tags(labels)
     if OmegaConf.is_list(words):
         return Vocabulary.from_tags(map(str, words))
     if not isinstance(words, str):

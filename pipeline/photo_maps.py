@@ -79,7 +79,7 @@ def photo_maps(
     """
     lines = tuple(method_lines(config))
     renamed = {str(label): str(word) for label, word in mapping(config, "classes").items()}
-    tagger = classifier(config, where)
+    tagger = classifier(config, where, labels)
     words, absent = class_words(labels, tagger.vocabulary, renamed)
     return PhotoMaps(tagger, words, lines), absent
 

@@ -76,6 +76,8 @@ def _check(config: DictConfig) -> None:
         check_number(key, config[key], 0, whole=True)
     check_number("tolerance", config.tolerance, 0)
     check_number("limit", config.limit, 1, whole=True, or_null=True)
+    if not isinstance(config.published_source, str | None):
+        raise UserError(f"published_source={config.published_source}: give a few words, or null")
     mapping(config, "blends")
     for name, figures in mapping(config, "published").items():
         if not isinstance(figures, list) or len(figures) != 2:
