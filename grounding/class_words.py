@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from data_prep.errors import UserError
+from data_prep.text import normalise
 from data_prep.vocabulary import Vocabulary
 from grounding.words import WordMatch, resolve
 
@@ -14,10 +15,15 @@ def class_words(
 ) -> tuple[dict[str, WordMatch], tuple[str, ...]]:
     """Find the classes of a classifier that each class of a dataset stands for.
 
+    Where the labels name all outputs of the classifier, one after the other, each is the output in
+    its place, whatever else its word may mean: of ImageNet's classes crane is both a bird and a
+    machine, and a tank covers other classes. Otherwise a label is looked up as a word is.
+
     Parameters
     ----------
     labels : sequence of str
-        Classes as the dataset writes them.
+        Classes as the dataset writes them; of several with one name each has something in
+        parentheses behind it.
     vocabulary : Vocabulary
         Of the classifier.
     renamed : mapping of str to str
@@ -26,7 +32,8 @@ def class_words(
     Returns
     -------
     dict of str to WordMatch
-        Of the labels that the classifier knows, in their order; see `grounding.words.resolve`.
+        Of the labels that the classifier knows, in their order; for those looked up see
+        `grounding.words.resolve`.
     tuple of str
         The others: unknown, or too general to point at.
 
@@ -41,7 +48,11 @@ def class_words(
         )
     found: dict[str, WordMatch] = {}
     absent = []
-    for label in labels:
+    in_place = _in_place(labels, vocabulary)
+    for place, label in enumerate(labels):
+        if in_place and label not in renamed:
+            found[label] = WordMatch(label, (place,), vocabulary.names[place][:1], "exact")
+            continue
         try:
             found[label] = resolve(renamed.get(label, label), vocabulary)
         except UserError as error:
@@ -54,6 +65,14 @@ def class_words(
             "these, or name its words, as in 'classes={tvmonitor: tv}'"
         )
     return found, tuple(absent)
+
+
+def _in_place(labels: Sequence[str], vocabulary: Vocabulary) -> bool:
+    """Whether every output of the classifier has the name of the label in its place."""
+    return len(labels) == len(vocabulary) and all(
+        normalise(label.partition(" (")[0]) in names
+        for label, names in zip(labels, vocabulary.names, strict=True)
+    )
 
 
 def _some(labels: Sequence[str]) -> str:
