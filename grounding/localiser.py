@@ -124,6 +124,7 @@ class Localiser:
         asked = list(dict.fromkeys(group for each in groups for group in each))
         if asked:
             maps = word_maps(looks, self._priors(looks, asked), self.maps)
+            maps = maps.nan_to_num(0)  # or one word's would spread to its caption's other phrases
         else:  # no phrase has a known word
             maps = torch.zeros(0, 12, 12, device=self.classifier.device)
         place = {group: i for i, group in enumerate(asked)}

@@ -183,7 +183,8 @@ def word_maps(
     -------
     Tensor (K, h, w) float32
         ≥ 0, on the grid of the finest map, each summing to 1; all zero for a word that has no
-        attention anywhere. On the classifier's device.
+        attention anywhere, all NaN for one of whose maps one is not finite. On the classifier's
+        device.
 
     Raises
     ------
@@ -244,9 +245,12 @@ def _resized(maps: Tensor, size: torch.Size) -> Tensor:
 
 
 def shares(maps: Tensor) -> Tensor:
-    """Scale each of the maps (K, h, w) to sum 1; zeros stay."""
+    """Scale each of the maps (K, h, w), ≥ 0, to sum 1; zeros stay, and so does what is no number.
+
+    A map with infinity or NaN anywhere gets a NaN.
+    """
     totals = maps.sum((1, 2), keepdim=True)
-    return torch.where(totals > 0, maps / totals, 0)
+    return torch.where(totals == 0, 0, maps / totals)
 
 
 def product(maps: Tensor) -> Tensor:

@@ -185,6 +185,19 @@ def test_a_prior_on_the_middle(tagger: TagClassifier, photo: Image.Image) -> Non
     close(alone, gaussian(12, 12, 0.3) * gaussian(12, 12, 0.4))
 
 
+def test_a_word_without_numbers_has_no_attention(
+    tagger: TagClassifier, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the other phrase of the caption keeps its own."""
+    usual = map_of(tagger, photo, one_class(2))
+    broken = torch.stack([torch.full_like(usual, float("nan")), usual])
+    monkeypatch.setattr("grounding.localiser.word_maps", lambda *_given: broken)
+    phrases = [phrase((0,)), phrase((2,))]
+    found = localiser(tagger, context=1.0).phrase_maps(Looks(tagger, photo), phrases, [0, 0])
+    assert not found[0].any()
+    close(found[1], usual)
+
+
 def test_unknown_words_in_the_middle_cost_no_look(
     tagger: TagClassifier, photo: Image.Image, calls: dict[str, int]
 ) -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+import grounding.word_maps as module
 from data_prep.errors import UserError
 from data_prep.vocabulary import Vocabulary
 from grounding.baselines import baseline_maps
@@ -17,8 +18,17 @@ from grounding.classifier import TagClassifier
 from grounding.excitation import ExcitationBackprop
 from grounding.heads import tag_net
 from grounding.pointing import centre, peak
-from grounding.preprocessing import Preprocessing
-from grounding.word_maps import ENGINE, METHODS, Looks, MapSettings, product, shares, word_maps
+from grounding.preprocessing import Preprocessing, upsampled
+from grounding.word_maps import (
+    ENGINE,
+    METHODS,
+    Looks,
+    MapSettings,
+    Rule,
+    product,
+    shares,
+    word_maps,
+)
 
 CLASSES = 4
 
@@ -232,6 +242,34 @@ def test_product_leaves_out_zeros_and_falls_back_to_the_mean() -> None:
     apart = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
     assert product(apart).tolist() == [[0.5, 0.5]]
     assert product(torch.zeros(2, 1, 2)).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("rule", ["mean", "product"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_is_not_lost_among_other_scales(
+    classifier: TagClassifier,
+    photo: Image.Image,
+    priors: Tensor,
+    rule: Rule,
+    bad: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One cell of one word at one of two scales: that word points nowhere, the other still does."""
+    looks, settings = Looks(classifier, photo), [MapSettings("cam", short_sides=(64, 128))]
+    usual = word_maps(looks, priors, settings, rule)
+    plain_cam = module.cam_of_features
+
+    def broken(*given: Any) -> Tensor:
+        maps = plain_cam(*given)
+        if maps.shape[1] == 2:  # of the smaller scale
+            maps[1, 0, 0] = bad
+        return maps
+
+    monkeypatch.setattr(module, "cam_of_features", broken)
+    found = word_maps(looks, priors, settings, rule)
+    torch.testing.assert_close(found[0], usual[0])
+    assert found[1].isnan().all()
+    assert peak(upsampled(found[1], 180, 120)) is None
 
 
 @pytest.mark.parametrize(
