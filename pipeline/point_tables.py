@@ -23,7 +23,14 @@ Methods = Mapping[str, Mapping[str, Any]]
 def in_words(name: str) -> str:
     """Name of a line for people: methods by their names, a layer after @ as it is."""
     methods, at, layer = name.partition("@")
-    return re.sub(r"[a-z]\w*", lambda word: tables.in_words(word[0]), methods) + at + layer
+    return re.sub(r"[a-z]\w*", lambda word: _in_words(word[0]), methods) + at + layer
+
+
+def _in_words(name: str) -> str:
+    """Name of a method, or of a blend that may be made of such names, as in cmwp_cam."""
+    if name in tables.NAMES:
+        return tables.NAMES[name]
+    return " ".join(tables.NAMES.get(part, part) for part in name.split("_"))
 
 
 def labels_of(methods: Methods) -> list[str]:
@@ -35,6 +42,11 @@ def class_share(numbers: Mapping[str, Any], label: str, subset: str) -> float | 
     """Share of hits of a class, 0–1; None where nothing was asked."""
     share: float | None = numbers["classes"].get(label, {}).get(subset)
     return share
+
+
+def was_asked(methods: Methods, label: str, subset: str) -> bool:
+    """Whether a class has a pair that any method was asked for."""
+    return any(class_share(each, label, subset) is not None for each in methods.values())
 
 
 def winners(methods: Methods, label: str, subset: str) -> list[str]:
@@ -52,7 +64,7 @@ def winners(methods: Methods, label: str, subset: str) -> list[str]:
     Returns
     -------
     list of str
-        None of them where nothing was asked.
+        None of them where nothing was asked, or none hit.
     """
     return _highest({name: class_share(each, label, subset) for name, each in methods.items()})
 
@@ -63,8 +75,8 @@ def best_of(methods: Methods, subset: str) -> list[str]:
 
 
 def _highest(shares: Mapping[str, float | None]) -> list[str]:
-    known = [share for share in shares.values() if share is not None]
-    return [name for name, share in shares.items() if known and share == max(known)]
+    most = max((share or 0 for share in shares.values()), default=0)
+    return [name for name, share in shares.items() if share == most and most > 0]
 
 
 def pairs_of(methods: Methods, label: str) -> tuple[int, int]:
@@ -77,25 +89,22 @@ def pairs_of(methods: Methods, label: str) -> tuple[int, int]:
 
 
 def class_table(methods: Methods) -> str:
-    """Accuracy class by class, as CSV.
+    """Accuracy class by class, as CSV, with the names of metrics.json.
 
-    Columns: class, pairs, difficult pairs, and for each method All and Difficult in per cent with
-    one decimal; an asterisk follows the best of a class, of equals each. A cell is empty where
-    nothing was asked.
+    Columns: class, pairs, difficult_pairs; winner and winner_difficult, the methods with the
+    highest share over all and over the difficult pairs, with a blank between equals, empty where
+    none has a hit; and for each method METHOD.all and METHOD.difficult, shares of hits (0–1) with
+    four decimals, empty where nothing was asked.
     """
     table = io.StringIO()
     write = csv.writer(table, lineterminator="\n").writerow
-    columns = [f"{in_words(name)}: {title}" for name in methods for title in SUBSETS.values()]
-    write(["class", "pairs", "difficult pairs", *columns])
+    columns = [f"{name}.{subset}" for name in methods for subset in SUBSETS]
+    write(["class", "pairs", "difficult_pairs", "winner", "winner_difficult", *columns])
     for label in labels_of(methods):
-        best = {subset: winners(methods, label, subset) for subset in SUBSETS}
-        cells = []
-        for name, numbers in methods.items():
-            for subset in SUBSETS:
-                share = class_share(numbers, label, subset)
-                mark = "*" if name in best[subset] else ""
-                cells.append("" if share is None else percent(share) + mark)
-        write([label, *pairs_of(methods, label), *cells])
+        best = [" ".join(winners(methods, label, subset)) for subset in SUBSETS]
+        shares = [class_share(each, label, s) for each in methods.values() for s in SUBSETS]
+        cells = ["" if share is None else f"{share:.4f}" for share in shares]
+        write([label, *pairs_of(methods, label), *best, *cells])
     return table.getvalue()
 
 

@@ -15,7 +15,6 @@ NAMES = {
     "grad_cam": "Grad-CAM",
     "wta": "d-WTA",
     "lrp": "LRP",
-    "rise": "RISE",
     "random_proposal": "random proposal (chance)",
 }
 SIMPLE = ("whole_image", "centre_box", "centre_point", "random_proposal", "proposal_order")

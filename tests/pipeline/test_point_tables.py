@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pipeline.point_tables import class_table, in_words, summary_table, winners
+from pipeline.point_tables import best_of, class_table, in_words, summary_table, winners
 from tests.pipeline.point_metrics import metrics
 
 SHARES = st.one_of(st.none(), st.sampled_from([0.0, 0.25, 1 / 3, 1.0]))
@@ -28,21 +28,28 @@ def test_winners_are_those_that_nobody_beats(shares: list[float | None]) -> None
         beaten = False
         for other in shares:
             beaten = beaten or (share is not None and other is not None and other > share)
-        if share is not None and not beaten:
+        if share and not beaten:
             expected.append(f"m{i}")
     assert winners(methods, "cat", "all") == expected
     assert winners(methods, "dog", "all") == []
 
 
 def test_class_table() -> None:
-    rows = list(csv.reader(io.StringIO(class_table(metrics()["methods"]))))
-    assert rows[0][:5] == ["class", "pairs", "difficult pairs", "MWP: All", "MWP: Difficult"]
-    assert rows[0][-1] == "CAM@features.3: Difficult"
-    assert rows[1:] == [
-        ["cat", "4", "2", "50.0", "50.0", "75.0*", "100.0*", "25.0", "50.0"],
-        ["dog", "8", "3", "75.0*", "0.0*", "75.0*", "0.0*", "75.0*", "0.0*"],
-        ["cow", "1200", "0", "25.0", "", "50.0", "", "100.0*", ""],
-    ]
+    rows = list(csv.DictReader(io.StringIO(class_table(metrics()["methods"]))))
+    first = ["class", "pairs", "difficult_pairs", "winner", "winner_difficult", "mwp.all"]
+    assert list(rows[0])[:6] == first
+    assert [row["winner"] for row in rows] == ["cmwp", "mwp cmwp cam@features.3", "cam@features.3"]
+    assert [row["winner_difficult"] for row in rows] == ["cmwp", "", ""]  # 0 wins nothing
+    assert [row["cmwp.all"] for row in rows] == ["0.7500", "0.7500", "0.5000"]
+    assert [row["cam@features.3.difficult"] for row in rows] == ["0.5000", "0.0000", ""]
+    assert [row["pairs"] for row in rows] == ["4", "8", "1200"]
+
+
+def test_all_but_names_are_numbers() -> None:
+    for row in csv.DictReader(io.StringIO(class_table(metrics()["methods"]))):
+        for column, cell in row.items():
+            if column not in ("class", "winner", "winner_difficult") and cell:
+                float(cell)
 
 
 def test_labels_with_commas_stay_one_cell() -> None:
@@ -67,6 +74,11 @@ def test_best_of_a_column_is_bold() -> None:
     assert bold == [[False, True, True], [False, True, False]]  # 2/3 twice; 0.5
 
 
+def test_nothing_is_best_at_zero() -> None:
+    methods = {"mwp": {"all": 0.0}, "cmwp": {"all": 0.0}, "cam": {"all": None}}
+    assert best_of(methods, "all") == []
+
+
 def test_published_has_a_column_only_where_it_is_given() -> None:
     made = metrics()
     assert "published" in text_of(made)
@@ -77,4 +89,7 @@ def test_published_has_a_column_only_where_it_is_given() -> None:
 def test_names_in_words() -> None:
     assert in_words("cmwp") == "c-MWP"
     assert in_words("cam × cmwp") == "CAM × c-MWP"
+    assert in_words("cmwp_cam") == "c-MWP CAM"
+    assert in_words("cmwp_layers") == "c-MWP layers"
+    assert in_words("grad_cam") == "Grad-CAM"
     assert in_words("guided_backprop@layer_cam.1") == "guided backprop@layer_cam.1"
