@@ -19,11 +19,12 @@ from pipeline.point_tables import (
     in_words,
     labels_of,
     pairs_of,
+    was_asked,
     winners,
 )
 from pipeline.report.tables import percent
 
-# Told apart by the colour-blind too: the twelve colours of Martin Krzywinski and grey.
+# Told apart by the colour-blind too: the twelve colours of Martin Krzywinski, grey and black.
 COLOURS = {
     "cmwp": "#009f81",
     "mwp": "#8400cd",
@@ -35,10 +36,9 @@ COLOURS = {
     "lrp": "#a40122",
     "cam": "#ffc33b",
     "grad_cam": "#ff6e3a",
-    "rise": "#ffb2fd",
 }
-SPARE = ("#9f0162", "#e20134")
-INK, MUTED, GRID, WIN = "#222222", "#6b6b6b", "#e3e3e3", "#00735c"
+SPARE = ("#000000", "#ffb2fd", "#9f0162", "#e20134")
+INK, MUTED, GRID = "#222222", "#6b6b6b", "#e3e3e3"
 
 DPI = 150
 WIDTH = 10.6  # inches, as below
@@ -46,6 +46,8 @@ PANEL_HEIGHT = 1.75
 LEGEND_COLUMNS = 4
 CLASSES_PER_PANEL = 10
 LETTERS = 13  # of a label's line
+TITLE_LETTERS = 100  # of a title's line
+UPRIGHT = 4  # layers at most whose names stand beside each other
 BARS = 0.86  # of a class's place
 
 
@@ -84,9 +86,8 @@ def colours_of(methods: Iterable[str]) -> dict[str, str]:
 def class_bars(methods: Methods, path: Path, subset: str) -> None:
     """Draw the accuracy of every method class by class, as in the paper's Figs. 3 and 4.
 
-    A star marks the best of a class, of equals each. The title counts the classes where c-MWP, or
-    without it the first method, is the best; their labels are green and bold. The same input
-    gives the same file.
+    A star marks the best of a class, of equals each; the title names the method with the most of
+    them. The same input gives the same file.
 
     Parameters
     ----------
@@ -99,18 +100,21 @@ def class_bars(methods: Methods, path: Path, subset: str) -> None:
     """
     labels = labels_of(methods)
     best = {label: winners(methods, label, subset) for label in labels}
-    asked = [label for label in labels if best[label]]
-    first = "cmwp" if "cmwp" in methods else next(iter(methods))
+    counts = {name: sum(name in names for names in best.values()) for name in methods}
+    asked = sum(was_asked(methods, label, subset) for label in labels)
+    title = textwrap.fill(_title(counts, asked, subset), TITLE_LETTERS)
     parts = -(-len(labels) // CLASSES_PER_PANEL)
     per_part = -(-len(labels) // parts)
-    head = 0.45 + 0.2 * -(-len(methods) // LEGEND_COLUMNS)
-    figure = _figure(WIDTH, head + PANEL_HEIGHT * parts)
+    head = 0.45 + 0.2 * (-(-len(methods) // LEGEND_COLUMNS) + title.count("\n"))
+    figure = _figure(WIDTH, head + PANEL_HEIGHT * parts + 0.25)
     panels = figure.subplots(parts, 1, squeeze=False)[:, 0]
     for number, axes in enumerate(panels):
         some = labels[number * per_part : (number + 1) * per_part]
-        _class_panel(axes, methods, some, subset, first, best)
+        _class_panel(axes, methods, some, subset, best)
         axes.set_xlim(-0.5, per_part - 0.5)
-    counts = {name: sum(name in names for names in best.values()) for name in methods}
+    of = "" if subset == "all" else f"{subset} "
+    panels[-1].set_xlabel(f"class, and its number of {of}pairs")
+    figure.supylabel("pointing accuracy, %", fontsize="medium")
     handles = [
         Patch(
             color=colour,
@@ -125,11 +129,23 @@ def class_bars(methods: Methods, path: Path, subset: str) -> None:
         frameon=False,
         fontsize=9,
         handlelength=1,
-        title=f"{SUBSETS[subset]} pairs: {in_words(first)} is best in {counts[first]} of "
-        f"{len(asked)} classes",
+        title=title,
         title_fontsize=12,
     )
     _save(figure, path)
+
+
+def _title(counts: Mapping[str, int], asked: int, subset: str) -> str:
+    """Name the methods that win most classes, of two or more."""
+    pairs = f"{SUBSETS[subset]} pairs"
+    most = max(counts.values())
+    if len(counts) == 1 or not most:
+        return pairs
+    leaders = [in_words(name) for name, count in counts.items() if count == most]
+    if len(leaders) == 1:
+        return f"{pairs}: {leaders[0]} wins most classes, {most} of {asked} (alone or tied)"
+    some = f"{', '.join(leaders[:-1])} and {leaders[-1]}"
+    return f"{pairs}: {some} win most classes, {most} of {asked} each (alone or tied)"
 
 
 def _class_panel(
@@ -137,7 +153,6 @@ def _class_panel(
     methods: Methods,
     labels: Sequence[str],
     subset: str,
-    first: str,
     best: Mapping[str, Sequence[str]],
 ) -> None:
     width = BARS / len(methods)
@@ -160,38 +175,26 @@ def _class_panel(
                 color=INK,
             )
     for place, label in enumerate(labels):
-        if not best[label]:
+        if not was_asked(methods, label, subset):
             note = "no pair" if subset == "all" else f"no {subset}\npair"
             axes.text(place, 4, note, ha="center", va="bottom", fontsize=8, color=MUTED)
-    _label_classes(axes, methods, labels, subset, first, best)
-    axes.set(ylim=(0, 112), yticks=range(0, 101, 25), ylabel="%")
-    _plain(axes)
-
-
-def _label_classes(
-    axes: Axes,
-    methods: Methods,
-    labels: Sequence[str],
-    subset: str,
-    first: str,
-    best: Mapping[str, Sequence[str]],
-) -> None:
     counts = [pairs_of(methods, label)[subset == "difficult"] for label in labels]
     shown = [
         "\n".join([*textwrap.wrap(label, LETTERS, max_lines=2, placeholder="…"), f"{count:,}"])
         for label, count in zip(labels, counts, strict=True)
     ]
-    axes.set_xticks(range(len(labels)), shown, fontsize=9, linespacing=1.1)
+    axes.set_xticks(
+        range(len(labels)), shown, fontsize=9, linespacing=1.1, color=INK, parse_math=False
+    )
     axes.tick_params(axis="x", length=0)
-    for text, label in zip(axes.get_xticklabels(), labels, strict=True):
-        won = first in best[label]
-        text.set(
-            color=WIN if won else INK, fontweight="bold" if won else "normal", parse_math=False
-        )
+    axes.set(ylim=(0, 112), yticks=range(0, 101, 25))
+    _plain(axes)
 
 
 def layer_curves(lines: Mapping[str, Sequence[LayerAccuracy]], path: Path) -> bool:
     """Draw the accuracy over the target layers, finest first, as the paper's 6.2 compares them.
+
+    A panel each for all and the difficult pairs, if there are any; a line upright is an interval.
 
     Parameters
     ----------
@@ -209,16 +212,22 @@ def layer_curves(lines: Mapping[str, Sequence[LayerAccuracy]], path: Path) -> bo
     layers = sorted(sides, key=lambda layer: -sides[layer])
     if len(layers) < 2:
         return False
-    figure = _figure(WIDTH, 4.2)
-    panels = figure.subplots(1, len(SUBSETS), sharey=True)
-    for axes, (subset, title) in zip(panels, SUBSETS.items(), strict=True):
+    shown = {
+        subset: title
+        for subset, title in SUBSETS.items()
+        if any(getattr(point, subset) is not None for some in lines.values() for point in some)
+    }
+    figure = _figure(WIDTH * len(shown) / len(SUBSETS), 4.2)
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, (subset, title) in zip(panels, shown.items(), strict=True):
         for number, (name, colour) in enumerate(colours_of(lines).items()):
             shift = 0.08 * (number - (len(lines) - 1) / 2)
             points = sorted(lines[name], key=lambda point: layers.index(point.layer))
             _curve(axes, points, layers, subset, colour, shift, in_words(name))
         ticks = [f"{layer}\n{sides[layer]}×{sides[layer]}" for layer in layers]
-        axes.set_xticks(range(len(layers)), ticks, fontsize=9)
-        axes.set(title=title, xlabel="target layer and its grid")
+        turned = {"rotation": 30, "ha": "right"} if len(layers) > UPRIGHT else {}
+        axes.set_xticks(range(len(layers)), ticks, fontsize=9, **turned)
+        axes.set(title=f"{title} pairs", xlabel="target layer, and its grid for a 224×224 input")
         _plain(axes)
     panels[0].set_ylabel("pointing accuracy, %")
     handles, names = panels[0].get_legend_handles_labels()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
+from pipeline import point_pictures
 from pipeline.point_pictures import COLOURS, LayerAccuracy, class_bars, colours_of, layer_curves
 from tests.pipeline.point_metrics import metrics, numbers
 
@@ -52,6 +53,33 @@ def test_no_difficult_pair_at_all_can_be_drawn(tmp_path: Path) -> None:
     assert (np.asarray(Image.open(path).convert("L"))[120:] < 200).any()  # it says so
 
 
+def title_of(methods: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    figures = []
+    monkeypatch.setattr(point_pictures, "_save", lambda figure, path: figures.append(figure))
+    drawn(tmp_path / "a.png", methods)
+    return " ".join(figures[0].legends[0].get_title().get_text().split())
+
+
+def test_the_title_names_who_wins_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = {"cmwp": (1.0, 0.5, 0.0), "cmwp_cam": (1.0, 0.75, 0.0), "mwp": (0.0, 0.0, 0.0)}
+    methods = {name: numbers(each, (None,) * 3) for name, each in shares.items()}
+    title = title_of(methods, tmp_path, monkeypatch)
+    assert title == "All pairs: c-MWP CAM wins most classes, 2 of 3 (alone or tied)"
+    methods["cmwp"] = methods["cmwp_cam"]
+    title = title_of(methods, tmp_path, monkeypatch)
+    assert title.endswith("c-MWP and c-MWP CAM win most classes, 2 of 3 each (alone or tied)")
+    for alone in ({"cmwp": methods["cmwp"]}, {"mwp": methods["mwp"], "cam": methods["mwp"]}):
+        assert title_of(alone, tmp_path, monkeypatch) == "All pairs"  # there is no winner
+
+
+def test_no_star_at_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(point_pictures, "_save", lambda figure, path: figures.append(figure))
+    drawn(tmp_path / "a.png", {"mwp": numbers((0.0, 0.5, 0.0), (None,) * 3)})
+    texts = [text.get_text() for text in figures[0].axes[0].texts]
+    assert texts == ["★"]  # and no note that nothing was asked
+
+
 @pytest.mark.parametrize("count", [1, 20, 81])
 def test_any_number_of_classes_and_odd_names(tmp_path: Path, count: int) -> None:
     one = metrics()["methods"]["cmwp"]["classes"]["cat"]
@@ -87,6 +115,19 @@ def test_layers_go_from_fine_to_coarse(tmp_path: Path) -> None:
     rows, columns = np.nonzero(coloured(path, COLOURS["cmwp"])[90:])
     left, right = rows[columns < columns.min() + 15], rows[columns > columns.max() - 15]
     assert left.mean() < right.mean() - 50  # the finer layer is better, so higher
+
+
+def test_without_difficult_pairs_there_is_one_panel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(point_pictures, "_save", lambda figure, path: figures.append(figure))
+    points = [point("7", 7, 0.2), point("3", 28, 0.9)]
+    layer_curves({"cmwp": points}, tmp_path / "a.png")
+    hard = [each._replace(difficult=0.1) for each in points]
+    layer_curves({"cmwp": hard}, tmp_path / "a.png")
+    titles = [[axes.get_title() for axes in figure.axes] for figure in figures]
+    assert titles == [["All pairs"], ["All pairs", "Difficult pairs"]]
 
 
 def test_one_layer_is_not_drawn(tmp_path: Path) -> None:
