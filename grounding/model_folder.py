@@ -110,7 +110,7 @@ def find(folder: Path) -> Path:
             return each
     if not folder.is_dir():
         raise UserError(
-            f"{folder}: no such folder; give the folder model of a finished stage=train"
+            f"{folder}: no such folder; give that of a finished stage=train, as in model=DIR"
         )
     raise UserError(
         f"{folder}: {CLASSIFIER} is missing, no finished model; give the folder model that "

@@ -123,7 +123,9 @@ def _in_one_line(error: Exception) -> str:
         return _quoted_twice(value[1])
     if choice := UNKNOWN_CHOICE.search(text):
         group, name, known = choice.groups()
-        return f"{group}={name}: none of conf/{group}: {', '.join(known.split())}"
+        deeper = Path(str(files("conf"))).glob(f"{group}/*/*.yaml")  # Hydra names only the others
+        names = [*known.split(), *sorted(f"{path.parent.name}/{path.stem}" for path in deeper)]
+        return f"{group}={name}: none of conf/{group}: {', '.join(names)}"
     text = re.split(r"Config search path|full_key:", text)[0]  # where Hydra looked, not the cause
     return " ".join(text.split())
 

@@ -34,6 +34,7 @@ def pipeline(
             "error: dataset=kitti: none of conf/dataset: coco, entities, ",
         ),
         (["stage=train", "experiment=a/b"], "experiment=a/b: none of conf/experiment: fine"),
+        (["stage=point", "experiment=point/a"], ", ridge, dominant/googlenet_imagenet, point/goo"),
         (["stage=shards", "resize="], "resize=: none of conf/resize: long_side, original, "),
         (["stage=attend", "imge=x"], "unknown config key imge; add --cfg job to see the keys"),
         (["stage=attend", "model.nme=x"], "unknown config key model.nme;"),

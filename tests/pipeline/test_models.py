@@ -107,5 +107,7 @@ def test_unusable_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="empty: classifier.json is missing"):
         load(*with_folders(["model=empty"]))
-    with pytest.raises(UserError, match="^runs/default/train: no such folder; give the folder"):
+    with pytest.raises(
+        UserError, match="^runs/default/train: no such folder; give that of .* model=DIR$"
+    ):
         load("model=folder")

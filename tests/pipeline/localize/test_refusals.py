@@ -72,7 +72,10 @@ def _without_group(keys: list[str], override: str) -> list[str]:
         ("dataset.captions=x", "dataset.captions=x: give related or all"),
         ("dataset.images=nowhere", "nowhere: no such folder; give the folder of the photos"),
         ("dataset.kind=jsonl", "dataset.kind=jsonl: give dataset=entities, jsonl or refcoco"),
-        ("model.folder=nowhere", "nowhere: no such folder; give the folder model of a finished"),
+        (
+            "model.folder=nowhere",
+            "nowhere: no such folder; give that of a finished stage=train, as in model=DIR",
+        ),
     ],
 )
 def test_refused(override: str, message: str, keys: list[str], tmp_path: Path) -> None:
