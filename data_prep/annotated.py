@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from pycocotools import mask as coco_masks
 
 from data_prep.phrases import Box, Problem
 
-NO_OBJECT = "photos without a usable object"  # a reason in `AnnotatedData.left_out`
+UNREADABLE = "classes with an object whose place cannot be read"  # in `AnnotatedPhoto.not_asked`
 
 
 @dataclass(frozen=True)
@@ -39,24 +40,11 @@ class ClassRegions:
     masks: tuple[Mapping[str, Any], ...] = ()
     difficult: bool | None = False
 
-    def mask(self, height: int, width: int) -> NDArray[np.bool_] | None:
-        """Draw all masks into one; a photo of another size than annotated scales it (nearest).
-
-        Returns
-        -------
-        ndarray of bool, (height, width), or None
-            None where the dataset has boxes only.
-        """
+    def mask(self) -> NDArray[np.bool_] | None:
+        """Draw all masks into one, (height, width) of the photo; None of boxes only."""
         if not self.masks:
             return None
-        union = coco_masks.decode(coco_masks.merge(list(self.masks))).astype(bool)
-        rows, columns = union.shape
-        if (rows, columns) == (height, width):
-            return union
-        # Of each pixel the one that its middle falls on.
-        y = (2 * np.arange(height) + 1) * rows // (2 * height)
-        x = (2 * np.arange(width) + 1) * columns // (2 * width)
-        return union[np.ix_(y, x)]
+        return coco_masks.decode(coco_masks.merge(list(self.masks))).astype(bool)
 
     def area(self) -> float:
         """Area in pixels that masks, or else boxes, cover together; overlaps count once."""
@@ -73,13 +61,35 @@ class ClassRegions:
 
 @dataclass(frozen=True)
 class AnnotatedPhoto:
-    """A photo with the classes to ask for; `width` and `height` in pixels, as annotated."""
+    """A photo with the classes to ask for.
+
+    Attributes
+    ----------
+    id : str
+        Unique in its dataset.
+    path : Path
+    width, height : int
+        In pixels, as annotated.
+    classes : tuple of ClassRegions
+        Those to ask for; there may be none.
+    not_asked : mapping of str to str
+        Labels of the other annotated classes, each with its reason. Of one that is `UNREADABLE`
+        a hit could not be told from a miss.
+    """
 
     id: str
     path: Path
     width: int
     height: int
     classes: tuple[ClassRegions, ...]
+    not_asked: Mapping[str, str] = field(default_factory=dict)
+
+    def without_objects(self, where: str) -> list[Problem]:
+        """Name the photo if nothing usable is annotated in it; `where` stands in the problem."""
+        if self.classes or self.not_asked:
+            return []
+        reason = "no usable object is annotated, so nothing is asked of it; add one if there is any"
+        return [Problem(where, "no object", reason)]
 
 
 @dataclass(frozen=True)
@@ -94,9 +104,6 @@ class AnnotatedData:
         Every class of the dataset, in its own order.
     problems : tuple of Problem
         What could not be used, and why.
-    left_out : mapping of str to int
-        What the protocol does not ask for, by reason: pairs of photo and class, and of
-        `NO_OBJECT` the photos.
     difficult : mapping
         `source`, "published" or "derived"; of published flags also how the derived ones agree
         (see `difficult.mark_difficult`).
@@ -105,5 +112,9 @@ class AnnotatedData:
     photos: tuple[AnnotatedPhoto, ...]
     labels: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
-    left_out: Mapping[str, int] = field(default_factory=dict)
     difficult: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Pairs of photo and class that are not asked, by reason."""
+        return dict(Counter(why for photo in self.photos for why in photo.not_asked.values()))

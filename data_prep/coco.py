@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pycocotools import mask as coco_masks
 
-from data_prep.annotated import NO_OBJECT, AnnotatedData, AnnotatedPhoto, ClassRegions
+from data_prep.annotated import UNREADABLE, AnnotatedData, AnnotatedPhoto, ClassRegions
 from data_prep.coco_json import Row, key, load, part, read_box, side
 from data_prep.errors import UserError
 from data_prep.images import MAX_PIXELS
@@ -29,7 +29,8 @@ def read_coco(path: str | Path, images: str | Path, masks: bool = True) -> Annot
     """Read the objects of photos.
 
     Crowd regions (`iscrowd`: 1) are treated as VOC-difficult boxes are: a class with nothing else
-    in a photo is not asked for there; of any other class they count for a hit too.
+    in a photo is not asked for there; of any other class they count for a hit too. Nor is a class
+    asked of which a mask or box in the photo is unreadable: a hit could not be told from a miss.
 
     Parameters
     ----------
@@ -46,17 +47,18 @@ def read_coco(path: str | Path, images: str | Path, masks: bool = True) -> Annot
     -------
     AnnotatedData
         In the file's order; a photo's id is its file_name without the ending. `labels` are the
-        names of the categories in the order of their ids. Masks stay run lengths. `left_out` has
-        the reasons `ONLY_CROWDS` (pairs) and `NO_OBJECT` (photos; they are among the photos, with
-        nothing to ask for). Problems that cost a photo: "bad id", "listed twice", "bad name",
-        "bad size", "missing"; that cost a region: "unknown image" (once for each),
-        "unknown category", "bad mask", "bad box", "box outside"; that cost nothing: "box clipped".
+        names of the categories in the order of their ids. Masks stay run lengths. Classes are not
+        asked for the reasons `ONLY_CROWDS` and `UNREADABLE`. Problems that cost a photo: "bad id",
+        "listed twice", "bad name", "bad size", "missing", "no object" (it is among the photos,
+        with nothing to ask for); a class in a photo: "bad mask", "bad box", "box outside"; a
+        region: "unknown image" (once for each), "unknown category", "empty mask"; nothing: "box
+        clipped".
 
     Raises
     ------
     UserError
-        The file cannot be read or has another layout, two categories have one id or name, or there
-        is no folder `images`.
+        The file cannot be read or has another layout, there is no category, two have one id or
+        name, or there is no folder `images`.
     """
     path, images = Path(path), Path(images)
     if not images.is_dir():
@@ -65,15 +67,15 @@ def read_coco(path: str | Path, images: str | Path, masks: bool = True) -> Annot
     listed, annotations, categories = (
         part(data, name, path, REMEDY) for name in ("images", "annotations", "categories")
     )
-    if not listed:
-        raise UserError(f"{path}: no images; {REMEDY}")
+    for name, rows in (("images", listed), ("categories", categories)):
+        if not rows:
+            raise UserError(f"{path}: no {name}; {REMEDY}")
     labels = _labels(categories, path)
     reader = _Reader(path, images, labels, masks)
     return AnnotatedData(
         reader.read(listed, annotations),
         tuple(labels.values()),
         tuple(reader.problems),
-        dict(reader.left_out),
     )
 
 
@@ -94,10 +96,9 @@ def _labels(categories: list[Row], path: Path) -> dict[str, str]:
 
 
 class _Region(NamedTuple):
-    label: str
-    box: Box
-    mask: Mapping[str, Any] | None
     crowd: bool
+    box: Box | None  # None: unreadable
+    mask: Mapping[str, Any] | None
 
 
 @dataclass
@@ -109,7 +110,6 @@ class _Reader:
     labels: dict[str, str]  # by category id
     masks: bool
     problems: list[Problem] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
 
     def read(self, listed: list[Row], annotations: list[Row]) -> tuple[AnnotatedPhoto, ...]:
         of_image: dict[str, list[Row]] = {}
@@ -125,12 +125,12 @@ class _Reader:
                     raise Unusable(self._where(image), "bad id", reason)
                 photo = self._photo(image, of_image.get(own, []))
                 if photo.id in photos:
-                    reason = f"{image['file_name']!r} is of several images; keep one of them"
+                    reason = f"another image is {photo.id!r} too; keep one of them"
                     raise Unusable(self._where(image), "listed twice", reason)
                 photos[photo.id] = photo
             except Unusable as unusable:
                 self.problems.append(unusable.problem)
-        for unknown in of_image.keys() - times.keys():
+        for unknown in [each for each in of_image if each not in times]:
             reason = f"{len(of_image[unknown])} annotations are of no listed image; add it"
             self.problems.append(Problem(f"{self.path}: image {unknown}", "unknown image", reason))
         return tuple(photos.values())
@@ -149,46 +149,60 @@ class _Reader:
         if not file.is_file():
             reason = f"there is no {file}; add it, or take the image off the list"
             raise Unusable(where, "missing", reason)
-        classes = self._classes(annotations, width, height, where)
         name = file.relative_to(self.images).with_suffix("").as_posix()
-        return AnnotatedPhoto(name, file, width, height, classes)
+        classes, not_asked = [], {}
+        for label, regions in self._regions(annotations, width, height, where).items():
+            boxes = tuple(each.box for each in regions if each.box is not None)
+            masks = tuple(each.mask for each in regions if each.mask is not None)
+            if all(each.crowd for each in regions):
+                not_asked[label] = ONLY_CROWDS
+            elif len(boxes) < len(regions):
+                not_asked[label] = UNREADABLE
+            else:
+                classes.append(ClassRegions(label, boxes, masks))
+        photo = AnnotatedPhoto(name, file, width, height, tuple(classes), not_asked)
+        self.problems += photo.without_objects(where)
+        return photo
 
-    def _classes(
+    def _regions(
         self, annotations: list[Row], width: int, height: int, where: str
-    ) -> tuple[ClassRegions, ...]:
+    ) -> dict[str, list[_Region]]:
+        """Give those of each class of a photo."""
         found: dict[str, list[_Region]] = {}
         for row in annotations:
-            try:
-                region = self._region(row, width, height, f"{where}, annotation {row.get('id')}")
-            except Unusable as unusable:
-                self.problems.append(unusable.problem)
+            at = f"{where}, annotation {row.get('id')}"
+            label = self.labels.get(key(row.get("category_id")))
+            if label is None:
+                category = repr(row.get("category_id"))
+                reason = (
+                    f"its category_id {category} is of no category; correct it, or add that one"
+                )
+                self.problems.append(Problem(at, "unknown category", reason))
                 continue
+            read = self._mask if self.masks else self._box
+            region = read(row, width, height, at)
             if region is not None:
-                found.setdefault(region.label, []).append(region)
-        if not found:
-            self.left_out[NO_OBJECT] += 1
-        classes = []
-        for label, regions in found.items():
-            if all(region.crowd for region in regions):
-                self.left_out[ONLY_CROWDS] += 1
-                continue
-            masks = tuple(region.mask for region in regions if region.mask is not None)
-            classes.append(ClassRegions(label, tuple(region.box for region in regions), masks))
-        return tuple(classes)
+                found.setdefault(label, []).append(region)
+        return found
 
-    def _region(self, row: Row, width: int, height: int, where: str) -> _Region | None:
-        label = self.labels.get(key(row.get("category_id")))
-        if label is None:
-            reason = f"its category_id {row.get('category_id')!r} is of no category; add that one"
-            raise Unusable(where, "unknown category", reason)
-        crowd = row.get("iscrowd") == 1
-        if not self.masks:
-            box = read_box(row, width, height, where, self.problems)
-            return None if box is None else _Region(label, box, None, crowd)
+    def _box(self, row: Row, width: int, height: int, where: str) -> _Region:
+        return _Region(_is_crowd(row), read_box(row, width, height, where, self.problems), None)
+
+    def _mask(self, row: Row, width: int, height: int, where: str) -> _Region | None:
+        """Give None for a mask without a pixel, which changes nothing."""
         try:
             mask = to_rle(row.get("segmentation"), height, width)
         except ValueError as error:
             reason = f"its segmentation is unusable: {error}; correct it"
-            raise Unusable(where, "bad mask", reason) from error
+            self.problems.append(Problem(where, "bad mask", reason))
+            return _Region(_is_crowd(row), None, None)
+        if not coco_masks.area(mask):
+            reason = "its segmentation covers no pixel; correct it, or remove it"
+            self.problems.append(Problem(where, "empty mask", reason))
+            return None
         x, y, across, down = map(float, coco_masks.toBbox(mask))
-        return _Region(label, (x, y, x + across, y + down), mask, crowd)
+        return _Region(_is_crowd(row), (x, y, x + across, y + down), mask)
+
+
+def _is_crowd(row: Row) -> bool:
+    return bool(row.get("iscrowd") == 1)

@@ -8,7 +8,8 @@ which this reading gives as they are:
 - Boxes that overlap count once: the area is that of their union. Their sum misses 16 pairs.
 - VOC-difficult boxes count for the area. Without them 18 pairs are too many.
 - A distractor is a class that is asked for as well. Classes with VOC-difficult boxes only do not
-  distract; if they did, 61 pairs would be too many.
+  distract; if they did, 61 pairs would be too many. (One that is not asked only since an object
+  of it is unreadable is there all the same, and distracts.)
 
 Whether exactly a quarter would be difficult cannot be told from them; here it is not.
 """
@@ -20,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.annotated import AnnotatedData, AnnotatedPhoto
+from data_prep.annotated import UNREADABLE, AnnotatedData, AnnotatedPhoto
 from data_prep.errors import UserError
 from data_prep.phrases import Problem
 
@@ -32,7 +33,7 @@ Flags = Mapping[str, frozenset[str]]
 def is_difficult(photo: AnnotatedPhoto) -> list[bool]:
     """Derive for each class of a photo whether it is difficult, as the module says."""
     large = LARGE * photo.width * photo.height
-    distracted = len(photo.classes) > 1
+    distracted = len(photo.classes) + [*photo.not_asked.values()].count(UNREADABLE) > 1
     return [distracted and regions.area() < large for regions in photo.classes]
 
 

@@ -55,8 +55,8 @@ def read_imagenet_boxes(
         `labels` as `labels_by_wnid` has them, so that the place of a label is the output of the
         classifier. Problems: those of `read_voc`, "bad name" (an id that leaves its folder),
         "listed twice", "unknown class" (the object is left out; some dogs bear the name
-        Scottish_deerhound, for one), "box outside" and "box clipped". `left_out` as in
-        `read_voc_photos`.
+        Scottish_deerhound, for one), "box outside", "box clipped" and "no object". Classes are
+        not asked for the reasons of `read_voc_photos`.
 
     Raises
     ------
@@ -68,18 +68,17 @@ def read_imagenet_boxes(
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; give the folder of the {what}")
     problems: list[Problem] = []
-    left_out: Counter[str] = Counter()
     photos: dict[str, AnnotatedPhoto] = {}
     for name in _ids(annotations, ids):
         try:
             if name in photos:
                 raise Unusable(f"{ids}: {name}", "listed twice", "remove one of the lines")
             image = _read_image(annotations, images, name, f"{ids}: {name}", problems)
-            photos[name] = to_photo(image, problems, left_out)
+            photos[name] = to_photo(image, problems)
         except Unusable as unusable:
             problems.append(unusable.problem)
     labels = tuple(labels_by_wnid().values())
-    return AnnotatedData(tuple(photos.values()), labels, tuple(problems), dict(left_out))
+    return AnnotatedData(tuple(photos.values()), labels, tuple(problems))
 
 
 def _ids(annotations: Path, ids: str | Path | None) -> list[str]:
@@ -106,7 +105,7 @@ def _read_image(
     photo = photo_path(images, f"{name}.JPEG", where)
     if not photo.is_file():
         raise Unusable(str(photo), "missing", "the file is missing; add it, or take its id off")
-    width, height, objects = read_annotation(xml, problems)
+    width, height, objects, unreadable = read_annotation(xml, problems)
     known = []
     for item in objects:
         label = labels_by_wnid().get(item.label)
@@ -116,4 +115,5 @@ def _read_image(
             continue
         x1, y1, x2, y2 = item.box
         known.append(VocObject(label, (x1 + 1, y1 + 1, x2, y2), item.difficult))
-    return VocImage(name, photo, width, height, tuple(known))
+    lost = tuple(labels_by_wnid()[wnid] for wnid in unreadable if wnid in labels_by_wnid())
+    return VocImage(name, photo, width, height, tuple(known), lost)

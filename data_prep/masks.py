@@ -35,12 +35,12 @@ def to_rle(segmentation: object, height: int, width: int) -> Mapping[str, Any]:
     Returns
     -------
     mapping
-        `size` and `counts` (bytes), as `pycocotools.mask` takes them.
+        `size` and `counts` (bytes), as `pycocotools.mask` takes them; perhaps of no pixel.
 
     Raises
     ------
     ValueError
-        It is none of these, does not fit the photo or covers no pixel; the message says why.
+        It is none of these or does not fit the photo; the message says why.
     """
     if isinstance(segmentation, list):
         _check_polygons(segmentation, height, width)
@@ -55,8 +55,6 @@ def to_rle(segmentation: object, height: int, width: int) -> Mapping[str, Any]:
         rle = coco_masks.frPyObjects({"size": size, "counts": counts}, height, width)
     else:
         raise ValueError("it is neither a list of polygons nor run lengths")
-    if not coco_masks.area(rle):
-        raise ValueError("it covers no pixel")
     return rle
 
 

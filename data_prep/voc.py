@@ -43,13 +43,17 @@ class VocObject:
 
 @dataclass(frozen=True)
 class VocImage:
-    """One image of a split: its file, its size in pixels and its objects."""
+    """One image of a split: its file, its size in pixels and its objects.
+
+    `unreadable` has the labels of further objects, whose boxes cannot be read.
+    """
 
     id: str
     path: Path
     width: int
     height: int
     objects: tuple[VocObject, ...]
+    unreadable: tuple[str, ...] = ()
 
     def class_boxes(self) -> dict[str, list[Box]]:
         """Boxes by class, for the pointing game.
@@ -96,10 +100,8 @@ def read_voc(root: str | Path, split: str, problems: list[Problem] | None = None
             if not path.is_file():
                 reason = "the file is missing; add it or take its id off the list"
                 raise Unusable(str(path), "missing", reason)
-            width, height, objects = read_annotation(
-                root / "Annotations" / f"{image_id}.xml", problems
-            )
-            images.append(VocImage(image_id, path, width, height, objects))
+            xml = root / "Annotations" / f"{image_id}.xml"
+            images.append(VocImage(image_id, path, *read_annotation(xml, problems)))
         except Unusable as unusable:
             _tell(unusable, problems)
     return images
@@ -107,8 +109,8 @@ def read_voc(root: str | Path, split: str, problems: list[Problem] | None = None
 
 def read_annotation(
     path: Path, problems: list[Problem] | None = None
-) -> tuple[int, int, tuple[VocObject, ...]]:
-    """Read one XML file: width and height in pixels, and the objects.
+) -> tuple[int, int, tuple[VocObject, ...], tuple[str, ...]]:
+    """Read one XML file: width, height, objects and labels of unreadable ones, as of a `VocImage`.
 
     Parameters
     ----------
@@ -139,13 +141,15 @@ def read_annotation(
     if width < 1 or height < 1:
         reason = f"a size of {width:g} × {height:g} pixels; fetch the file again"
         raise Unusable(where, "bad size", reason)
-    objects = []
+    objects, unreadable = [], []
     for node in tree.findall("object"):
+        label = (node.findtext("name") or "").strip()
         try:
-            objects.append(_read_object(node, where))
+            objects.append(_read_object(node, label, where))
         except Unusable as unusable:
             _tell(unusable, problems)
-    return int(width), int(height), tuple(objects)
+            unreadable += [label] if label else []
+    return int(width), int(height), tuple(objects), tuple(unreadable)
 
 
 def _tell(unusable: Unusable, problems: list[Problem] | None) -> None:
@@ -175,8 +179,7 @@ def _read_split(root: Path, split: str) -> list[str]:
     return ids
 
 
-def _read_object(node: Element, where: str) -> VocObject:
-    label = (node.findtext("name") or "").strip()
+def _read_object(node: Element, label: str, where: str) -> VocObject:
     if not label:
         raise Unusable(where, "no name", "an object has no name; fetch the file again")
     x1, y1, x2, y2 = (

@@ -85,7 +85,7 @@ def _example(
     image = open_image(photo.path, config.max_pixels)
     found = maps(image, [label])
     regions = next(each for each in photo.classes if each.label == label)
-    mask = regions.mask(photo.height, photo.width)
+    mask = regions.mask()
     return Example(
         photo=image,
         label=label,

@@ -59,7 +59,7 @@ class PhotoPlayer:
     def _plays(
         self, photo: AnnotatedPhoto, regions: ClassRegions, maps: Mapping[str, Tensor]
     ) -> Iterator[dict[str, Any]]:
-        mask = regions.mask(photo.height, photo.width)
+        mask = regions.mask()
         for method, attention in maps.items():
             point = peak(upsampled(attention, photo.width, photo.height))
             if mask is None:

@@ -1,11 +1,13 @@
 """Regions of a class: masks and areas against counting pixels."""
 
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_masks
 
-from data_prep.annotated import ClassRegions
+from data_prep.annotated import UNREADABLE, AnnotatedData, AnnotatedPhoto, ClassRegions
 from data_prep.phrases import Box
 
 WIDTH, HEIGHT = 12, 9
@@ -40,20 +42,21 @@ def test_mask_is_the_union() -> None:
     one[2:5, 1:7] = True
     other[4:, 6:9] = True
     regions = encoded(one, other)
-    union = regions.mask(HEIGHT, WIDTH)
+    union = regions.mask()
     assert union is not None
     assert union.dtype == bool
     assert (union == (one | other)).all()
     assert regions.area() == (one | other).sum()
-    assert ClassRegions("dog", ((0, 0, 1, 1),)).mask(HEIGHT, WIDTH) is None
+    assert ClassRegions("dog", ((0, 0, 1, 1),)).mask() is None
 
 
-def test_mask_of_a_photo_in_another_size() -> None:
-    one = np.random.default_rng(0).random((HEIGHT, WIDTH)) < 0.5
-    regions = encoded(one)
-    doubled = regions.mask(2 * HEIGHT, 3 * WIDTH)
-    assert doubled is not None
-    assert (doubled == one.repeat(2, 0).repeat(3, 1)).all()
-    third = regions.mask(HEIGHT // 3, WIDTH // 3)
-    assert third is not None
-    assert (third == one[1::3, 1::3]).all()
+def test_pairs_that_are_not_asked_are_counted_by_reason() -> None:
+    photos = [
+        AnnotatedPhoto(f"p{number}", Path("p.jpg"), 9, 9, (), not_asked)
+        for number, not_asked in enumerate(({"cat": "x", "dog": UNREADABLE}, {"cat": "x"}, {}))
+    ]
+    data = AnnotatedData(tuple(photos), ("cat", "dog"))
+    assert data.left_out == {"x": 2, UNREADABLE: 1}
+    assert [bool(photo.without_objects("there")) for photo in photos] == [False, False, True]
+    (problem,) = photos[2].without_objects("there")
+    assert (problem.where, problem.code) == ("there", "no object")

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_prep.annotated import NO_OBJECT, AnnotatedData
+from data_prep.annotated import UNREADABLE, AnnotatedData
 from data_prep.coco import ONLY_CROWDS, read_coco
+from data_prep.difficult import mark_difficult
 from data_prep.errors import UserError
 
 SQUARE = [[2, 1, 6, 1, 6, 4, 2, 4]]  # x 2–6, y 1–4
@@ -75,12 +76,12 @@ def test_masks_and_their_boxes(tmp_path: Path) -> None:
     assert list(auto.boxes) == [(9, 0, 10, 4)]
     expected = np.zeros((8, 10), bool)
     expected[1:4, 2:6] = expected[5:8, 0:3] = True
-    mask = dog.mask(8, 10)
+    mask = dog.mask()
     assert mask is not None
     assert (mask == expected).all()
     assert dog.area() == 21
     assert (second.id, second.classes) == ("val/7", ())
-    assert (data.left_out, data.problems) == ({NO_OBJECT: 1}, ())
+    assert (data.left_out, told(data)) == ({}, [("image 7", "no object")])
 
 
 def test_boxes_alone(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_boxes_alone(tmp_path: Path) -> None:
     data = read(tmp_path, [image(42)], annotations, masks=False)
     (dog,) = data.photos[0].classes
     assert list(dog.boxes) == [(2, 1, 6, 4), (8, 6, 10, 7)]
-    assert (dog.masks, dog.mask(8, 10)) == ((), None)
+    assert (dog.masks, dog.mask()) == ((), None)
     assert told(data) == [("image 42, annotation 2", "box clipped")]
 
 
@@ -104,12 +105,13 @@ def test_crowds(tmp_path: Path) -> None:
         ],
     )
     (dog,) = data.photos[0].classes  # cars are but a crowd
-    mask = dog.mask(8, 10)
+    mask = dog.mask()
     assert mask is not None
     assert mask[:, 0].all()
     assert mask.sum() == 8 + 12
     assert data.photos[1].classes == ()
     assert data.left_out == {ONLY_CROWDS: 2}
+    assert data.problems == ()
 
 
 @pytest.mark.parametrize(
@@ -119,25 +121,54 @@ def test_crowds(tmp_path: Path) -> None:
         ({"segmentation": [[1, 1, 3, 3]]}, True, "bad mask"),
         ({"segmentation": None}, True, "bad mask"),
         ({"segmentation": {"size": [8, 10], "counts": [79]}}, True, "bad mask"),
-        ({"category_id": 4}, True, "unknown category"),
-        ({"category_id": None}, False, "unknown category"),
         ({"bbox": [1, 1, 0, 4]}, False, "bad box"),
         ({"bbox": [1, 1, 4]}, False, "bad box"),
         ({"bbox": None}, False, "bad box"),
         ({"bbox": [11, 1, 4, 4]}, False, "box outside"),
     ],
 )
-def test_a_bad_region_is_left_out(
+def test_a_class_with_an_unreadable_region_is_not_asked(
+    tmp_path: Path, fault: dict[str, object], masks: bool, code: str
+) -> None:
+    """It is there all the same, and distracts from the car."""
+    annotations = [annotation(1, 42) | fault, annotation(2, 42), annotation(3, 42, 3)]
+    data = read(tmp_path, [image(42), image(43)], [*annotations, annotation(4, 43)], masks=masks)
+    assert told(data) == [("image 42, annotation 1", code)]
+    assert "\n" not in data.problems[0].reason
+    first, second = mark_difficult(data, None).photos
+    assert [(one.label, one.difficult) for one in first.classes] == [("car", True)]
+    assert dict(first.not_asked) == {"dog": UNREADABLE}
+    assert [one.label for one in second.classes] == ["dog"]
+    assert data.left_out == {UNREADABLE: 1}
+
+
+def test_unreadable_crowds_are_crowds(tmp_path: Path) -> None:
+    broken = annotation(1, 42) | crowd(79)
+    data = read(tmp_path, [image(42)], [broken, annotation(2, 42, 3)])
+    assert dict(data.photos[0].not_asked) == {"dog": ONLY_CROWDS}
+    data = read(tmp_path, [image(42)], [broken, annotation(2, 42)])
+    assert dict(data.photos[0].not_asked) == {"dog": UNREADABLE}
+
+
+@pytest.mark.parametrize(
+    ("fault", "masks", "code"),
+    [
+        ({"segmentation": {"size": [8, 10], "counts": [80]}}, True, "empty mask"),
+        ({"segmentation": [[9, 7, 10, 7, 10, 8]]}, True, "empty mask"),
+        ({"category_id": 4}, True, "unknown category"),
+        ({"category_id": None}, False, "unknown category"),
+    ],
+)
+def test_a_region_that_is_none_is_left_out(
     tmp_path: Path, fault: dict[str, object], masks: bool, code: str
 ) -> None:
     annotations = [annotation(1, 42) | fault, annotation(2, 42), annotation(3, 42, 3)]
     data = read(tmp_path, [image(42)], annotations, masks=masks)
     assert told(data) == [("image 42, annotation 1", code)]
-    assert [(one.label, len(one.boxes)) for one in data.photos[0].classes] == [
-        ("dog", 1),
-        ("car", 1),
-    ]
     assert "\n" not in data.problems[0].reason
+    found = [(one.label, len(one.boxes)) for one in data.photos[0].classes]
+    assert found == [("dog", 1), ("car", 1)]
+    assert data.photos[0].not_asked == {}
 
 
 def test_bad_images_are_left_out(tmp_path: Path) -> None:
@@ -161,25 +192,21 @@ def test_bad_images_are_left_out(tmp_path: Path) -> None:
     data = read(tmp_path, images, annotations)
     assert [photo.id for photo in data.photos] == ["val/1", "val/12"]
     assert all(len(photo.classes) == 1 for photo in data.photos)
-    assert sorted(told(data)) == sorted(
-        [
-            ("image 2", "bad id"),
-            ("image 2", "bad id"),
-            ("image None", "bad id"),
-            ("image 3", "bad name"),
-            ("image 4", "bad name"),
-            ("image 5", "missing"),
-            ("image 6", "bad size"),
-            ("image 7", "bad size"),
-            ("image 8", "bad size"),
-            ("image 9", "listed twice"),
-            ("image 10", "bad name"),
-            ("image 11", "bad name"),
-            ("image 13", "unknown image"),
-            ("image 99", "unknown image"),
-            ("image None", "unknown image"),
-        ]
-    )
+    assert told(data) == [  # in the order of the file, at every run
+        ("image 2", "bad id"),
+        ("image 2", "bad id"),
+        ("image None", "bad id"),
+        ("image 3", "bad name"),
+        ("image 4", "bad name"),
+        ("image 5", "missing"),
+        ("image 6", "bad size"),
+        ("image 7", "bad size"),
+        ("image 8", "bad size"),
+        ("image 9", "listed twice"),
+        ("image 10", "bad name"),
+        ("image 11", "bad name"),
+        *((f"image {number}", "unknown image") for number in (13, 99, None)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -190,6 +217,7 @@ def test_bad_images_are_left_out(tmp_path: Path) -> None:
         (b"\xff", "invalid UTF-8"),
         ({"images": [image(1)], "annotations": []}, "no `categories`"),
         ({"images": [], "annotations": [], "categories": CATEGORIES}, "no images"),
+        ({"images": [image(1)], "annotations": [], "categories": []}, "no categories; give a JSON"),
         ({"images": [1], "annotations": [], "categories": CATEGORIES}, "no list of objects"),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.annotated import NO_OBJECT, ClassRegions
+from data_prep.annotated import UNREADABLE, ClassRegions
 from data_prep.errors import UserError
 from data_prep.imagenet_boxes import labels_by_wnid, read_imagenet_boxes
 from tests.data_prep.voc_folders import annotation, voc_object
@@ -39,7 +39,9 @@ def test_all_files_of_the_folder(tmp_path: Path) -> None:
     assert fish.classes == (ClassRegions("tench", ((3, 4, 30, 20), (5, 4, 9, 9))),)
     assert bird.classes == (ClassRegions("crane (n02012849)", ((0, 0, 50, 40),)),)
     assert nothing.classes == ()
-    assert (data.problems, data.left_out) == ((), {NO_OBJECT: 1})
+    (problem,) = data.problems
+    assert (problem.where, problem.code) == (str(nothing.path), "no object")
+    assert data.left_out == {}
     assert data.labels == tuple(labels_by_wnid().values())
 
 
@@ -71,6 +73,22 @@ def test_a_list_and_its_faults(tmp_path: Path) -> None:
         ("val.txt: val_1", "listed twice"),
     ]
     assert "'Scottish_deerhound' is no WordNet id" in data.problems[0].reason
+
+
+def test_a_class_with_an_unreadable_box_is_not_asked(tmp_path: Path) -> None:
+    good, inverted = voc_object(TENCH, 3, 4, 9, 9), voc_object(TENCH, 9, 4, 3, 9)
+    add(tmp_path, "val_1", good, inverted, voc_object(CRANE, 0, 0, 50, 40))
+    add(tmp_path, "val_2", good, voc_object(CRANE, 7, 7, 7, 9))  # empty: half-open
+    data = read_imagenet_boxes(tmp_path / "xml", tmp_path / "photos")
+    assert [[one.label for one in photo.classes] for photo in data.photos] == [
+        ["crane (n02012849)"],
+        ["tench"],
+    ]
+    assert [dict(photo.not_asked) for photo in data.photos] == [
+        {"tench": UNREADABLE},
+        {"crane (n02012849)": UNREADABLE},
+    ]
+    assert [problem.code for problem in data.problems] == ["bad box", "bad box"]
 
 
 def test_missing_inputs(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.annotated import NO_OBJECT, ClassRegions
+from data_prep.annotated import UNREADABLE, ClassRegions
+from data_prep.difficult import mark_difficult
 from data_prep.errors import UserError
 from data_prep.voc import VOC_CLASSES
 from data_prep.voc_photos import ONLY_DIFFICULT, read_voc_photos
@@ -30,12 +31,26 @@ def test_classes_and_what_is_left_out(tmp_path: Path) -> None:
     assert [photo.id for photo in data.photos] == ["a1", "a2", "a3", "a4", "a5"]
     assert [len(photo.classes) for photo in data.photos] == [1, 0, 0, 0, 1]
     assert data.photos[4].classes == (ClassRegions("dog", ((30, 0, 50, 5),)),)
-    assert data.left_out == {ONLY_DIFFICULT: 2, NO_OBJECT: 2}
+    assert data.left_out == {ONLY_DIFFICULT: 2, UNREADABLE: 1}
     assert [(Path(p.where.split(": ")[0]).name, p.code) for p in data.problems] == [
         ("a6.jpg", "missing"),
+        ("a2.jpg", "no object"),
         ("a4.jpg", "box outside"),
         ("a5.jpg", "box clipped"),
     ]
+
+
+def test_a_class_with_an_unreadable_box_is_not_asked(tmp_path: Path) -> None:
+    dog, cat = voc_object("dog", 1, 1, 5, 5), voc_object("cat", 1, 1, 5, 5)
+    inverted, outside = voc_object("dog", 5, 1, 4, 9), voc_object("dog", 60, 1, 70, 5)
+    for number, lost in enumerate((inverted, outside, voc_object("dog", 1, "x", 4, 9))):
+        add(tmp_path, f"a{number}", annotation(dog, lost, cat), split="val")
+    data = mark_difficult(read_voc_photos(tmp_path, "val"), None)
+    for photo in data.photos:
+        # The dog is there all the same, and distracts.
+        assert [(one.label, one.difficult) for one in photo.classes] == [("cat", True)]
+        assert dict(photo.not_asked) == {"dog": UNREADABLE}
+    assert [problem.code for problem in data.problems] == ["bad box", "bad box", "box outside"]
 
 
 def test_labels_of_own_photos_in_this_layout(tmp_path: Path) -> None:

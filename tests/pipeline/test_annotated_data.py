@@ -64,7 +64,7 @@ def test_coco(coco: Path, regions: str, side: int) -> None:
     data = read_annotated(configured("+dataset=coco", *keys))
     (owl,) = data.photos[0].classes
     assert (owl.label, owl.boxes, owl.difficult) == ("owl", ((0, 0, side, side),), False)
-    assert (owl.mask(10, 10) is not None) == (regions == "masks")
+    assert (owl.mask() is not None) == (regions == "masks")
 
 
 def test_imagenet(tmp_path: Path) -> None:
