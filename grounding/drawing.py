@@ -112,9 +112,11 @@ def photo_sheet(photos: Sequence[tuple[Image.Image, str]], columns: int = 8) -> 
     return sheet
 
 
-def tile(picture: Image.Image, label: str, colour: str = INK) -> Image.Image:
-    """Put a label, shortened to fit, under a picture."""
-    width = max(picture.width, TILE_HEIGHT // 2)
+def tile(
+    picture: Image.Image, label: str, colour: str = INK, least: int = TILE_HEIGHT // 2
+) -> Image.Image:
+    """Put a label, shortened to fit, under a picture; so many pixels wide, or as the picture."""
+    width = max(picture.width, least)
     drawn = Image.new("RGB", (width, picture.height + LABEL_HEIGHT), "white")
     drawn.paste(picture, ((width - picture.width) // 2, 0))
     shown = label

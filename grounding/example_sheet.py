@@ -1,4 +1,4 @@
-"""Contact sheets of the pointing game: what each method looked at, and whether it hit."""
+"""Sheets of examples of the pointing game: what each method looked at, and whether it hit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from grounding.drawing import (
+    COLOURS,
     FONT,
     GAP,
+    INK,
     LABEL_HEIGHT,
     mark_point,
     outline_box,
@@ -21,10 +23,11 @@ from grounding.drawing import (
 )
 from grounding.pointing import Box, Point
 
-SIDE = 240  # of a picture's longer side at most; pixels
-MAX_WIDTH = 4000
+SIDE = 200  # of a picture's longer side; pixels
+METHODS_PER_LINE = 6  # beside the photo: a sheet fits a window of 1,280 pixels and can be read
 HIT, MISS = "#1a7f37", "#cf222e"
 FRAME = 5
+SWATCH = 40, 22  # of the legend; pixels
 QUALITY = 88
 
 
@@ -75,23 +78,24 @@ class Example:
 
 
 def example_sheet(examples: Sequence[Example], path: Path) -> None:
-    """Draw a line for each example: the photo with the class's outline, then each method's map.
+    """Draw for each example the photo with the class's outline, and beside it each method's map.
 
     A cross marks the map's maximum; frame and label are green with ✓ for a hit, red with ✗ for a
-    miss. A method has the same column on every line, where it has no map an empty one.
+    miss; a legend above says so. A method has the same place beside every photo, where it has no
+    map an empty one.
 
     Parameters
     ----------
     examples : sequence of Example
-        One or more; lines of the sheet.
+        One or more; below each other.
     path : Path
-        To write; its suffix says how (.jpg, .png). At most 4000 pixels wide.
+        To write; its suffix says how (.jpg, .png).
     """
     methods = list(dict.fromkeys(name for example in examples for name in example.maps))
-    column = min(SIDE + GAP, (MAX_WIDTH - GAP) // (1 + len(methods)))
-    rows = [_row(example, methods, column) for example in examples]
+    width = (1 + min(len(methods), METHODS_PER_LINE)) * (SIDE + GAP) - GAP
+    rows = [legend(width), *(_row(example, methods, width) for example in examples)]
     height = sum(row.height + GAP for row in rows) + GAP
-    sheet = Image.new("RGB", (rows[0].width + 2 * GAP, height), "white")
+    sheet = Image.new("RGB", (width + 2 * GAP, height), "white")
     y = GAP
     for row in rows:
         sheet.paste(row, (GAP, y))
@@ -99,19 +103,56 @@ def example_sheet(examples: Sequence[Example], path: Path) -> None:
     sheet.save(path, quality=QUALITY)
 
 
-def _row(example: Example, methods: Sequence[str], column: int) -> Image.Image:
-    side = column - GAP
-    scale = side / max(example.photo.size)
+def legend(width: int) -> Image.Image:
+    """Explain what is drawn, in as many lines of this width, in pixels, as it takes."""
+    places = []
+    x = y = 0
+    for swatch, text, colour in _swatches():
+        length = swatch.width + GAP // 2 + round(FONT.getlength(text))
+        if x and x + length > width:
+            x, y = 0, y + LABEL_HEIGHT
+        places.append((x, y, swatch, text, colour))
+        x += length + 2 * GAP
+    drawn = Image.new("RGB", (width, y + LABEL_HEIGHT), "white")
+    for x, y, swatch, text, colour in places:
+        drawn.paste(swatch, (x, y + (LABEL_HEIGHT - swatch.height) // 2))
+        beside = x + swatch.width + GAP // 2, y + LABEL_HEIGHT // 2
+        ImageDraw.Draw(drawn).text(beside, text, fill=colour, font=FONT, anchor="lm")
+    return drawn
+
+
+def _swatches() -> list[tuple[Image.Image, str, str]]:
+    """Picture, words and their colour."""
+    width, height = SWATCH
+    truth, point, hit, miss = (Image.new("RGB", SWATCH, "#9a9a9a") for _ in range(4))
+    outline_box(truth, (3, 3, width - 3, height - 3))
+    mark_point(point, width / 2, height / 2)
+    _frame(hit, HIT)
+    _frame(miss, MISS)
+    heat = Image.fromarray(COLOURS[None]).resize((2 * width, height))
+    return [
+        (truth, "the class as annotated", INK),
+        (point, "the map's maximum", INK),
+        (hit, "✓ hit", HIT),
+        (miss, "✗ miss", MISS),
+        (heat, "the map, low to high", INK),
+    ]
+
+
+def _row(example: Example, methods: Sequence[str], width: int) -> Image.Image:
+    """Draw the photo and, right of it, the methods in as many lines as it takes."""
+    scale = SIDE / max(example.photo.size)
     small = example.photo.resize([max(1, round(scale * length)) for length in example.photo.size])
-    row = Image.new(
-        "RGB", (column * (1 + len(methods)) - GAP, small.height + LABEL_HEIGHT), "white"
-    )
-    tiles = {0: tile(_with_truth(small, example, scale), example.label)}
-    for place, name in enumerate(methods, 1):
+    across, down = SIDE + GAP, small.height + LABEL_HEIGHT + GAP
+    lines = max(1, -(-len(methods) // METHODS_PER_LINE))
+    row = Image.new("RGB", (width, lines * down - GAP), "white")
+    truth = tile(_with_truth(small, example, scale), example.label, least=SIDE)
+    row.paste(truth, (0, 0))
+    for number, name in enumerate(methods):
         if name in example.maps:
-            tiles[place] = _method_tile(small, name, example.maps[name], scale)
-    for place, each in tiles.items():
-        row.paste(each, (place * column + (side - each.width) // 2, 0))
+            line, column = divmod(number, METHODS_PER_LINE)
+            made = _method_tile(small, name, example.maps[name], scale)
+            row.paste(made, ((1 + column) * across, line * down))
     return row
 
 
@@ -132,15 +173,18 @@ def _method_tile(small: Image.Image, name: str, made: MethodMap, scale: float) -
         attention = np.asarray(grid.resize(small.size, Image.Resampling.BILINEAR))
     picture = overlay(small, attention)
     colour = HIT if made.hit else MISS
-    ImageDraw.Draw(picture).rectangle(
-        (0, 0, picture.width - 1, picture.height - 1), outline=colour, width=FRAME
-    )
+    _frame(picture, colour)
     if made.point is None:
         _write_across(picture, "no maximum")
     else:
         x, y = made.point
         mark_point(picture, scale * (x + 0.5) - 0.5, scale * (y + 0.5) - 0.5)
-    return tile(picture, f"{'✓' if made.hit else '✗'} {name}", colour)
+    return tile(picture, f"{'✓' if made.hit else '✗'} {name}", colour, SIDE)
+
+
+def _frame(picture: Image.Image, colour: str) -> None:
+    corners = (0, 0, picture.width - 1, picture.height - 1)
+    ImageDraw.Draw(picture).rectangle(corners, outline=colour, width=FRAME)
 
 
 def _write_across(picture: Image.Image, text: str) -> None:
