@@ -55,7 +55,7 @@ class MapSettings:
     Raises
     ------
     UserError
-        A value is unusable.
+        A value is unusable; the message begins with its name.
     """
 
     method: str = "cmwp"
@@ -67,33 +67,29 @@ class MapSettings:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise UserError(f"maps.{self.method}: give some of {', '.join(METHODS)}")
-        key = f"maps.{self.method}"
-        if self.method not in ENGINE and self.layers is not None:
+            raise UserError(f"method={self.method}: give one of {', '.join(METHODS)}")
+        of_engine = self.method in ENGINE
+        if not of_engine and self.layers is not None:
             raise UserError(
-                f"{key}.layers={_shown(self.layers)}: give none, {self.method} has its own layer"
+                f"layers={_shown(self.layers)}: give none, {self.method} has its own layer"
             )
-        if self.layers is not None and not (
-            _is_list(self.layers) and all(_is_layer(each) for each in self.layers)
-        ):
+        if self.layers is not None and not _are_different(self.layers, _is_layer):
             raise UserError(
-                f"{key}.layers={_shown(self.layers)}: give grids or layers, as in [7,14]"
+                f"layers={_shown(self.layers)}: give grids or layers, as in [7,14], each once"
             )
-        if not _is_list(self.short_sides) or not all(
-            _is_whole(side) and 1 <= side <= LARGEST_SIDE for side in self.short_sides
-        ):
+        if not _are_different(self.short_sides, _is_side):
             raise UserError(
-                f"{key}.short_sides={_shown(self.short_sides)}: give whole numbers of pixels "
-                f"from 1 to {LARGEST_SIDE}, as in [384]"
+                f"short_sides={_shown(self.short_sides)}: give whole numbers of pixels from 1 to "
+                f"{LARGEST_SIDE}, as in [384], each once"
             )
         if not isinstance(self.flip, bool):
-            raise UserError(f"{key}.flip={self.flip}: give true or false")
+            raise UserError(f"flip={self.flip}: give true or false")
         for name, allowed in (("residual", Residual), ("bottlenecks", Bottlenecks)):
             value, known = getattr(self, name), get_args(allowed)
             if value not in known:
-                raise UserError(f"{key}.{name}={value}: give one of {', '.join(known)}")
-            if self.method not in ENGINE and value != "positive":
-                raise UserError(f"{key}.{name}={value}: leave it out, {self.method} has none")
+                raise UserError(f"{name}={value}: give one of {', '.join(known)}")
+            if not of_engine and value != "positive":
+                raise UserError(f"{name}={value}: leave it out, {self.method} has none")
 
     def engine_options(self) -> dict[str, Any]:
         """Options of `TagClassifier.engine` beside the target."""
@@ -263,8 +259,14 @@ def product(maps: Tensor) -> Tensor:
     return geometric if (geometric > 0).any() else maps.mean(0)
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) > 0
+def _are_different(values: object, is_one: Callable[[object], bool]) -> bool:
+    """Whether these are one or more such values, none of them twice."""
+    return (
+        isinstance(values, tuple)
+        and len(values) > 0
+        and all(map(is_one, values))
+        and len(set(values)) == len(values)
+    )
 
 
 def _shown(value: object) -> object:
@@ -273,6 +275,10 @@ def _shown(value: object) -> object:
 
 def _is_layer(value: object) -> bool:
     return isinstance(value, str) or (_is_whole(value) and cast(int, value) >= 1)
+
+
+def _is_side(value: object) -> bool:
+    return _is_whole(value) and 1 <= cast(int, value) <= LARGEST_SIDE
 
 
 def _is_whole(value: object) -> bool:

@@ -26,6 +26,7 @@ from pipeline.dominant_table import summary_table
 from pipeline.parts import PARTS, part_files, read_part
 from pipeline.photo_maps import PhotoMaps
 from pipeline.problems import REJECTS, by_code, first_of, tell_problems, write_problems
+from pipeline.published import published_of
 from pipeline.stage import finish, strings
 
 TABLE, CURVES = "dominant.parquet", "curves.png"
@@ -148,6 +149,7 @@ def write_results(config: DictConfig, splits: Splits, maps: PhotoMaps, world: in
         **_counts(measured),
         **{f"tuning_{key}": count for key, count in _counts(tuning).items()},
         "protocol": PROTOCOL,
+        "published_source": config.published_source,
         "methods": _methods(config, cuts, maps),
         "baselines": _baselines(next(iter(cuts.values())).pairs, photos, config.seed),
         "left_out": dict(splits.left_out),
@@ -200,9 +202,9 @@ def _methods(
     methods: dict[str, dict[str, Any]] = {}
     for line in maps.lines:
         own = {kind: cut for (name, kind), cut in cuts.items() if name == line.name}
-        engine = line.engine(maps.classifier)
+        target, _ = line.target(maps.classifier) or (None, None)
         methods[line.name] = {
-            "target": None if engine is None else engine.target,
+            "target": target,
             "degenerate": next(iter(own.values())).degenerate,
             "thresholds": {
                 kind: {
@@ -215,7 +217,7 @@ def _methods(
                 for kind, cut in own.items()
             },
         }
-        if (published := (config.published or {}).get(line.name)) is not None:
+        if (published := published_of(config, line)) is not None:
             methods[line.name]["published"] = published / 100
     return methods
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from inspect import signature
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -13,23 +13,31 @@ from data_prep.errors import UserError
 T = TypeVar("T")
 
 
-def from_group(make: Callable[..., T], config: DictConfig, group: str, above: str = "") -> T:
-    """Call `make` with the keys of `config[group]` as plain values, lists as tuples.
-
-    `above` stands before the group's name in messages.
+def from_group(make: Callable[..., T], config: DictConfig, group: str) -> T:
+    """Call `make` with the keys of `config[group]`.
 
     Raises
     ------
     UserError
         It is no group, or has a key that `make` does not take.
     """
-    if not isinstance(config[group], DictConfig):
-        raise UserError(f"{above}{group}={config[group]}: give its keys; --cfg job shows them")
-    found = OmegaConf.to_container(config[group], resolve=True)
+    return make(**keys_of(config[group], group, signature(make).parameters))
+
+
+def keys_of(group: Any, name: str, known: Collection[str]) -> dict[str, Any]:
+    """Keys of a group as plain values, lists as tuples; `name` is the group's in messages.
+
+    Raises
+    ------
+    UserError
+        It is no group, or has a key that is not known.
+    """
+    if not isinstance(group, DictConfig):
+        raise UserError(f"{name}={group}: give its keys; --cfg job shows them")
+    found = OmegaConf.to_container(group, resolve=True)
     assert isinstance(found, dict)
     keys = {str(k): tuple(one) if isinstance(one, list) else one for k, one in found.items()}
-    known = signature(make).parameters
     for key in keys:
         if key not in known:
-            raise UserError(f"{above}{group}.{key}: no such key; there are {', '.join(known)}")
-    return make(**keys)
+            raise UserError(f"{name}.{key}: no such key; there are {', '.join(known)}")
+    return keys

@@ -26,6 +26,7 @@ from grounding.word_maps import METHODS, MapSettings
 from pipeline.groups import from_group
 from pipeline.localize_output import REPORT, TABLE, write_results
 from pipeline.localized_photo import PhotoLocaliser, map_baselines
+from pipeline.method_lines import settings_of
 from pipeline.models import classifier
 from pipeline.parts import PARTS, mark_of_classifier, mark_of_part, work_through
 from pipeline.photo_boxes import PhotoBoxes, find_boxes, make_boxes
@@ -97,9 +98,7 @@ def _map_settings(config: DictConfig) -> tuple[MapSettings, ...]:
     names = list(config.maps) if isinstance(config.maps, DictConfig) else []
     if not names:
         raise UserError(f"maps={config.maps}: give its keys; --cfg job shows them")
-    return tuple(
-        from_group(partial(MapSettings, name), config.maps, name, "maps.") for name in names
-    )
+    return tuple(settings_of(name, config.maps[name], f"maps.{name}") for name in names)
 
 
 def _proposal_folder(config: DictConfig) -> ProposalFolder | None:

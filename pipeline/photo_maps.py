@@ -14,13 +14,13 @@ from torch import Tensor
 
 from data_prep.annotated import AnnotatedPhoto, ClassRegions
 from data_prep.errors import UserError
-from data_prep.images import UnusableImage, open_image
+from data_prep.images import open_annotated
 from data_prep.phrases import Problem
 from grounding.class_words import class_words
 from grounding.classifier import TagClassifier
 from grounding.word_maps import Looks
 from grounding.words import WordMatch
-from pipeline.method_lines import MethodLine, method_lines
+from pipeline.method_lines import MethodLine, check_layers, method_lines
 from pipeline.models import classifier
 
 ABSENT = "classes that the model does not know"  # a reason in what was left out
@@ -62,9 +62,11 @@ class PhotoMaps:
         Raises
         ------
         UserError
-            The classifier's net cannot be treated so, or a package is missing.
+            The classifier's net cannot be treated so, a package is missing, or `layers` name
+            none that it has, or one twice.
         """
         self(Image.new("RGB", (64, 64), "grey"), list(self.words)[:1])
+        check_layers(self.lines, self.classifier)
 
 
 def photo_maps(
@@ -84,6 +86,14 @@ def photo_maps(
     return PhotoMaps(tagger, words, lines), absent
 
 
+def _renamed(config: DictConfig) -> dict[str, str]:
+    renamed = {str(label): word for label, word in mapping(config, "classes").items()}
+    for label, word in renamed.items():
+        if not isinstance(word, str):
+            raise UserError(f"classes.{label}={word}: give one word, as in 'classes={{sofa: couch}}'")
+    return renamed
+
+
 def rows_of_photos(
     photos: Sequence[AnnotatedPhoto],
     max_pixels: int,
@@ -91,28 +101,18 @@ def rows_of_photos(
 ) -> tuple[list[Row], list[Problem]]:
     """Open photos and give their rows, and those that could not be used.
 
-    A photo of another size than its annotation is unusable, since its boxes would be wrong.
+    A photo that does not fit its annotation is unusable, since its boxes would be wrong.
     """
     rows: list[Row] = []
     problems = []
     for photo in photos:
         try:
-            image = open_image(photo.path, max_pixels)
-            _check_size(photo, image)
+            image = open_annotated(photo.path, (photo.width, photo.height), max_pixels)
             rows += of_photo(photo, image)
         except UserError as error:
             reason = str(error).removeprefix(f"{photo.path}: ")
             problems.append(Problem(str(photo.path), getattr(error, "code", "unusable"), reason))
     return rows, problems
-
-
-def _check_size(photo: AnnotatedPhoto, image: Image.Image) -> None:
-    if image.size != (photo.width, photo.height):
-        raise UnusableImage(
-            f"{photo.path}: {image.width}×{image.height} pixels, but annotated as "
-            f"{photo.width}×{photo.height}; get the photo in its original size",
-            "other size",
-        )
 
 
 def inputs(config: DictConfig) -> list[Path]:

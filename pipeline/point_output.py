@@ -10,14 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
 from data_prep.annotated import AnnotatedData, AnnotatedPhoto
 from data_prep.errors import UserError
 from data_prep.phrases import Problem
-from grounding.classifier import TagClassifier
 from grounding.pointing import Outcome
 from grounding.pointing_metrics import PROTOCOL, evaluate
 from pipeline.method_lines import MethodLine
@@ -96,10 +94,12 @@ def _metrics(config: DictConfig, table: pa.Table, maps: PhotoMaps) -> dict[str, 
     judged = evaluate(plays, config.seed)
     methods = {}
     for line in maps.lines:
+        target, grid = line.target(maps.classifier) or (None, None)
         methods[line.name] = {
             **judged[line.name],
             "degenerate": degenerate[line.name],
-            **_target(line, maps.classifier),
+            "target": target,
+            "grid": grid,
         }
         if figures := (config.published or {}).get(line.method):
             methods[line.name]["published"] = [None if f is None else f / 100 for f in figures]
@@ -110,14 +110,6 @@ def _metrics(config: DictConfig, table: pa.Table, maps: PhotoMaps) -> dict[str, 
         "difficult_pairs": sum(bool(play.difficult) for play in pairs),
         "methods": methods,
     }
-
-
-def _target(line: MethodLine, classifier: TagClassifier) -> dict[str, Any]:
-    """Layer that a line's maps come from, and its grid's side for a 224×224 input."""
-    if (engine := line.engine(classifier)) is None:
-        return {"target": None}
-    grey = torch.zeros(1, 3, 224, 224, device=classifier.device)
-    return {"target": engine.target, "grid": max(engine(grey).grid)}
 
 
 def _pairs_of(data: AnnotatedData, labels: Sequence[str]) -> int:

@@ -1,6 +1,5 @@
 """Maps over scales, mirror images and layers, against the means taken by hand."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 import grounding.word_maps as module
-from data_prep.errors import UserError
 from data_prep.vocabulary import Vocabulary
 from grounding.baselines import baseline_maps
 from grounding.classifier import TagClassifier
@@ -270,34 +268,3 @@ def test_a_value_that_is_not_finite_is_not_lost_among_other_scales(
     torch.testing.assert_close(found[0], usual[0])
     assert found[1].isnan().all()
     assert peak(upsampled(found[1], 180, 120)) is None
-
-
-@pytest.mark.parametrize(
-    ("key", "make"),
-    [
-        ("layers", lambda: MapSettings("cam", layers=(14,))),
-        ("layers", lambda: MapSettings(layers=())),
-        ("layers", lambda: MapSettings(layers=(0,))),
-        ("layers", lambda: MapSettings(layers=(True,))),
-        ("short_sides", lambda: MapSettings(short_sides=())),
-        ("short_sides", lambda: MapSettings(short_sides=(100_000,))),
-        ("flip", lambda: MapSettings(flip=1)),  # type: ignore[arg-type]
-        ("residual", lambda: MapSettings(residual="x")),  # type: ignore[arg-type]
-        ("bottlenecks", lambda: MapSettings(bottlenecks="x")),  # type: ignore[arg-type]
-    ],
-)
-def test_unusable_settings_are_told(key: str, make: Callable[[], MapSettings]) -> None:
-    with pytest.raises(UserError, match=rf"^maps\.\w+\.{key}=.*: give ") as caught:
-        make()
-    assert "\n" not in str(caught.value)
-
-
-def test_options_are_the_engines_only() -> None:
-    for options in ({"residual": "signed"}, {"bottlenecks": "composed"}):
-        with pytest.raises(UserError, match=r"^maps\.cam\.\w+=\w+: leave it out, cam has none$"):
-            MapSettings("cam", **options)  # type: ignore[arg-type]
-
-
-def test_an_unknown_method_is_told() -> None:
-    with pytest.raises(UserError, match=r"^maps\.lime: give some of cmwp, mwp, wta, cam, "):
-        MapSettings("lime")
