@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from data_prep.errors import UserError
 
@@ -27,7 +27,7 @@ class UnusableImage(UserError):
     ----------
     code : str
         Why, in a word or two: missing, not permitted, not an image, too large, truncated, damaged,
-        other size.
+        other size, turned.
     """
 
     def __init__(self, message: str, code: str = "damaged") -> None:
@@ -59,12 +59,59 @@ def open_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     UnusableImage
         The file is missing, no image, damaged or too large.
     """
-    path = Path(path)
+    with _loaded(Path(path), max_pixels) as image:
+        return upright_rgb(image)
+
+
+def open_annotated(
+    path: str | Path, size: tuple[int, int], max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Open a photo as opaque RGB with the pixels where its annotation has them.
+
+    Some annotations are of the photo as stored (those of VOC, COCO and ImageNet are), others of
+    the photo as its EXIF orientation turns it. Their size tells which, or else the photo is
+    refused: its boxes may be of either.
+
+    Parameters
+    ----------
+    path : str or Path
+    size : tuple of int
+        Width and height in pixels, as annotated.
+    max_pixels : int
+        As for `open_image`.
+
+    Raises
+    ------
+    UnusableImage
+        As for `open_image`; or the photo has another size ("other size"), or an EXIF orientation
+        that leaves the size as it is ("turned").
+    """
+    with _loaded(Path(path), max_pixels) as image:
+        frames = [image, _upright(image)] if _is_turned(image) else [image]
+        fitting = [_to_rgb(frame) for frame in frames if frame.size == size]
+        width, height = image.size
+    if not fitting:
+        raise UnusableImage(
+            f"{path}: {width}×{height} pixels, but annotated as {size[0]}×{size[1]}; get the photo "
+            "in its original size",
+            "other size",
+        )
+    if len(fitting) > 1:
+        raise UnusableImage(
+            f"{path}: its EXIF orientation turns or mirrors it, and the annotation may be of "
+            "either view; save it without EXIF orientation, as it was when it was annotated",
+            "turned",
+        )
+    return fitting[0]
+
+
+@contextmanager
+def _loaded(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     if not path.is_file():
         raise UnusableImage(f"{path}: no such file; check the path", "missing")
     with read_lazily(path, str(path), max_pixels) as image:
         image.load()
-        return upright_rgb(image)
+        yield image
 
 
 @contextmanager
@@ -117,6 +164,13 @@ def _upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # broken EXIF data must not lose a good photo
         return image
+
+
+def _is_turned(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+    except Exception:  # as above
+        return False
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

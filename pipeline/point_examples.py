@@ -10,7 +10,7 @@ import pyarrow as pa
 from omegaconf import DictConfig
 
 from data_prep.annotated import AnnotatedPhoto
-from data_prep.images import open_image
+from data_prep.images import open_annotated
 from grounding.example_sheet import Example, MethodMap, example_sheet
 from pipeline.photo_maps import PhotoMaps
 from pipeline.point_tables import in_words
@@ -82,7 +82,7 @@ def _example(
     maps: PhotoMaps,
     config: DictConfig,
 ) -> Example:
-    image = open_image(photo.path, config.max_pixels)
+    image = open_annotated(photo.path, (photo.width, photo.height), config.max_pixels)
     found = maps(image, [label])
     regions = next(each for each in photo.classes if each.label == label)
     mask = regions.mask()

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from skimage import data
 
 from data_prep.errors import UserError
-from data_prep.images import list_images, open_image
+from data_prep.images import UnusableImage, list_images, open_annotated, open_image
 
 CAT = Image.fromarray(data.chelsea())
 
@@ -135,23 +135,55 @@ def test_transparency_is_laid_over_white(tmp_path: Path, mode: str) -> None:
     assert opened[0, 7].sum() < 300
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_rotation_comes_out_upright(tmp_path: Path, orientation: int) -> None:
-    turn = {  # how a camera held in each of the eight ways stores an upright scene
-        1: lambda a: a,
-        2: lambda a: a[:, ::-1],
-        3: lambda a: a[::-1, ::-1],
-        4: lambda a: a[::-1],
-        5: lambda a: a.transpose(1, 0, 2),
-        6: lambda a: np.rot90(a),
-        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
-        8: lambda a: np.rot90(a, -1),
-    }[orientation]
+STORED = {  # by orientation: how a camera held in each of the eight ways stores an upright scene
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a),
+    7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, -1),
+}
+
+
+def save_turned(path: Path, upright: np.ndarray, orientation: int) -> np.ndarray:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    stored = Image.fromarray(np.ascontiguousarray(turn(data.chelsea())))
-    image = open_image(save(tmp_path / "turned.png", stored, exif=exif))
-    np.testing.assert_array_equal(pixels(image), data.chelsea())
+    stored = np.ascontiguousarray(STORED[orientation](upright))
+    save(path, Image.fromarray(stored), exif=exif)
+    return stored
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_exif_rotation_comes_out_upright(tmp_path: Path, orientation: int) -> None:
+    path = tmp_path / "turned.png"
+    save_turned(path, data.chelsea(), orientation)
+    np.testing.assert_array_equal(pixels(open_image(path)), data.chelsea())
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_annotated_photos_are_seen_as_annotated(tmp_path: Path, orientation: int) -> None:
+    """A size that fits one view alone tells which was annotated; of two that fit, none is taken."""
+    path, upright = tmp_path / "turned.png", data.chelsea()[:20, :30]
+    stored = save_turned(path, upright, orientation)
+    for view in (stored, upright):
+        height, width = view.shape[:2]
+        if orientation in (2, 3, 4):
+            with pytest.raises(UnusableImage, match="turned.png: its EXIF orientation") as refused:
+                open_annotated(path, (width, height))
+            assert refused.value.code == "turned"
+        else:
+            np.testing.assert_array_equal(pixels(open_annotated(path, (width, height))), view)
+    with pytest.raises(UnusableImage, match=r"annotated as 31×20; get the photo") as refused:
+        open_annotated(path, (31, 20))
+    assert refused.value.code == "other size"
+    save_turned(path, upright[:, :20], orientation)
+    if orientation == 1:
+        assert open_annotated(path, (20, 20)).size == (20, 20)
+    else:
+        with pytest.raises(UnusableImage, match="may be of either view; save it without EXIF"):
+            open_annotated(path, (20, 20))
 
 
 def test_broken_exif_does_not_lose_the_photo(tmp_path: Path) -> None:
@@ -163,6 +195,7 @@ def test_broken_exif_does_not_lose_the_photo(tmp_path: Path) -> None:
     assert broken != buffer.getvalue()
     (tmp_path / "broken.jpg").write_bytes(broken)
     assert open_image(tmp_path / "broken.jpg").size == CAT.size
+    assert open_annotated(tmp_path / "broken.jpg", CAT.size).size == CAT.size
 
 
 def test_one_pixel(tmp_path: Path) -> None:

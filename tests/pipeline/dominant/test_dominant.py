@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_module
 from PIL import Image
 
 from data_prep.errors import UserError
-from data_prep.images import open_image
+from data_prep.images import open_annotated
 from grounding.classifier import TagClassifier
 from grounding.dominant import FACTORS
 from pipeline import photo_maps
@@ -32,7 +32,7 @@ def iou(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def test_what_is_left_behind(keys: list[str], tmp_path: Path, capsys: Any) -> None:
-    run(*keys, "published={cmwp@28: 38.7}", f"out={tmp_path / 'out'}")
+    run(*keys, "published={cmwp@28: 38.7}", "published_source=paper", f"out={tmp_path / 'out'}")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     always = {"config.yaml", "metrics.json", "done.json"}
     assert names == {*always, "dominant.parquet", "curves.png"}
@@ -66,6 +66,9 @@ def test_what_is_left_behind(keys: list[str], tmp_path: Path, capsys: Any) -> No
     shown = capsys.readouterr().out
     assert "c-MWP@28" in shown
     assert "38.7" in shown
+    assert "as published: paper" in shown
+    assert "of the 3 pairs of photo and class in 3 photos the share" in shown
+    assert "on 2 other pairs in 2 photos" in shown
     assert "not asked, since the model does not know them:" in shown
 
 
@@ -97,8 +100,10 @@ def test_the_threshold_is_the_best_on_the_tuning_photos(keys: list[str], tmp_pat
 
 
 def test_all_pairs(keys: list[str], tmp_path: Path) -> None:
-    run(*keys, "pairs=all", "thresholds=max", "layers=[28]", f"out={tmp_path / 'out'}")
+    figures = "published={cmwp@28: 38.7, cmwp@14: 41.2}"  # of a recipe for two layers
+    run(*keys, "pairs=all", "thresholds=max", "layers=[28]", figures, f"out={tmp_path / 'out'}")
     found = metrics(tmp_path / "out")
+    assert found["methods"]["cmwp"]["published"] == 0.387
     assert (found["pairs"], found["photos"], found["tuning_pairs"]) == (5, 4, 4)
     assert found["methods"].keys() == {"cmwp", "mwp"}
     assert found["methods"]["cmwp"]["thresholds"].keys() == {"max"}
@@ -150,13 +155,13 @@ def test_a_stopped_run_goes_on(
 ) -> None:
     opened: list[str] = []
 
-    def until_the_fourth(path: Path, max_pixels: int) -> Image.Image:
+    def until_the_fourth(path: Path, size: tuple[int, int], max_pixels: int) -> Image.Image:
         opened.append(path.stem)
         if len(opened) == 4:
             raise KeyboardInterrupt
-        return open_image(path, max_pixels)
+        return open_annotated(path, size, max_pixels)
 
-    monkeypatch.setattr(photo_maps, "open_image", until_the_fourth)
+    monkeypatch.setattr(photo_maps, "open_annotated", until_the_fourth)
     with pytest.raises(KeyboardInterrupt):
         run(*keys, f"out={tmp_path / 'out'}")
     with pytest.raises(UserError, match="unfinished run with another pairs"):
