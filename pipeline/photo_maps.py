@@ -80,7 +80,7 @@ def photo_maps(
         A key is unusable, the model cannot be found, or it knows none of the classes.
     """
     lines = tuple(method_lines(config))
-    renamed = {str(label): str(word) for label, word in mapping(config, "classes").items()}
+    renamed = _renamed(config)
     tagger = classifier(config, where, labels)
     words, absent = class_words(labels, tagger.vocabulary, renamed)
     return PhotoMaps(tagger, words, lines), absent
@@ -90,7 +90,9 @@ def _renamed(config: DictConfig) -> dict[str, str]:
     renamed = {str(label): word for label, word in mapping(config, "classes").items()}
     for label, word in renamed.items():
         if not isinstance(word, str):
-            raise UserError(f"classes.{label}={word}: give one word, as in 'classes={{sofa: couch}}'")
+            raise UserError(
+                f"classes.{label}={word}: give one word, as in 'classes={{sofa: couch}}'"
+            )
     return renamed
 
 
