@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from omegaconf import DictConfig
 
 from data_prep.annotated import AnnotatedData
@@ -33,6 +37,10 @@ KEYS = {
         "split": f"a file of ids{OR_NULL}",
     },
 }
+FOLDERS = ("root", "images", "annotations")
+FILES = {"voc": ("difficult",), "coco": ("file", "difficult"), "imagenet": ("split",)}
+# What the readers' messages are about, beside the file that they name.
+READ = {"voc": ("root", "split"), "coco": ("file",), "imagenet": ("annotations", "split")}
 
 
 def read_annotated(config: DictConfig) -> AnnotatedData:
@@ -44,12 +52,44 @@ def read_annotated(config: DictConfig) -> AnnotatedData:
         A key is unusable, or the dataset cannot be read.
     """
     keys = dataset_keys(config, KEYS, "voc07, voc12, coco or imagenet")
+    if keys.get("regions", REGIONS[0]) not in REGIONS:
+        raise UserError(f"dataset.regions={keys['regions']}: give {' or '.join(REGIONS)}")
+    _check_paths(keys)
+    try:
+        data = _read(keys)
+    except UserError as error:
+        raise UserError(_about(error, keys, *READ[keys["kind"]])) from error
+    try:
+        return mark_difficult(data, keys.get("difficult"))
+    except UserError as error:
+        raise UserError(_about(error, keys, "difficult")) from error
+
+
+def _check_paths(keys: Mapping[str, Any]) -> None:
+    """Refuse folders and files that are not there."""
+    kind = keys["kind"]
+    for key, what in KEYS[kind].items():
+        path = keys[key]
+        if path is None:
+            continue
+        if key in FOLDERS and not Path(path).is_dir():
+            raise UserError(f"dataset.{key}={path}: there is no such folder; give {what}")
+        if key in FILES[kind] and not Path(path).is_file():
+            raise UserError(f"dataset.{key}={path}: there is no such file; give {what}")
+
+
+def _about(error: UserError, keys: Mapping[str, Any], *names: str) -> str:
+    """Tell the keys that a message is about, and no path twice."""
+    given = [name for name in names if keys[name] is not None]
+    message = str(error)
+    for name in given:
+        message = message.removeprefix(f"{keys[name]}: ")
+    return f"{', '.join(f'dataset.{name}={keys[name]}' for name in given)}: {message}"
+
+
+def _read(keys: Mapping[str, Any]) -> AnnotatedData:
     if keys["kind"] == "voc":
-        data = read_voc_photos(keys["root"], keys["split"])
-    elif keys["kind"] == "coco":
-        if keys["regions"] not in REGIONS:
-            raise UserError(f"dataset.regions={keys['regions']}: give {' or '.join(REGIONS)}")
-        data = read_coco(keys["file"], keys["images"], masks=keys["regions"] == "masks")
-    else:
-        data = read_imagenet_boxes(keys["annotations"], keys["images"], keys["split"])
-    return mark_difficult(data, keys.get("difficult"))
+        return read_voc_photos(keys["root"], keys["split"])
+    if keys["kind"] == "coco":
+        return read_coco(keys["file"], keys["images"], masks=keys["regions"] == "masks")
+    return read_imagenet_boxes(keys["annotations"], keys["images"], keys["split"])

@@ -54,8 +54,13 @@ def test_published_flags(voc: Path) -> None:
     data = read_annotated(configured(*keys))
     assert [one.difficult for one in data.photos[0].classes] == [False, False]
     assert data.difficult["agreement"] == 0.5
-    with pytest.raises(UserError, match=r"flags.txt: tells of photos such as 'test1' .* 'val1'"):
+    told = r"^dataset.difficult=\S*flags.txt: tells of photos such as 'test1' .* 'val1'"
+    with pytest.raises(UserError, match=told):
         read_annotated(configured(*keys, "dataset.split=val"))
+    flags.write_text("test1 0 0\n")
+    told = r"^dataset.difficult=(\S*flags.txt): \1:1: expected"
+    with pytest.raises(UserError, match=told):
+        read_annotated(configured(*keys))
 
 
 @pytest.mark.parametrize(("regions", "side"), [("masks", 2), ("boxes", 4)])
@@ -65,6 +70,13 @@ def test_coco(coco: Path, regions: str, side: int) -> None:
     (owl,) = data.photos[0].classes
     assert (owl.label, owl.boxes, owl.difficult) == ("owl", ((0, 0, side, side),), False)
     assert (owl.mask() is not None) == (regions == "masks")
+
+
+def test_a_coco_file_of_another_layout(coco: Path) -> None:
+    coco.write_text("{}")
+    keys = ["+dataset=coco", f"dataset.file={coco}", f"dataset.images={coco.parent}"]
+    with pytest.raises(UserError, match=rf"^dataset.file={coco}: no `images`; give a JSON object"):
+        read_annotated(configured(*keys))
 
 
 def test_imagenet(tmp_path: Path) -> None:
@@ -92,7 +104,18 @@ INSTEAD = "give dataset=voc07, voc12, coco or imagenet instead"
         ("+dataset=voc07 dataset.kind=???", f"dataset.kind=None: {INSTEAD}"),
         ("+dataset=voc07", "dataset.root is missing; give dataset.root=…, the folder that holds"),
         ("+dataset=voc07 dataset.root=5", "dataset.root is 5; give dataset.root=…, the folder"),
-        ("+dataset=voc07 dataset.root=.", "no such split list"),
+        (
+            "+dataset=voc07 dataset.root=x",
+            "dataset.root=x: there is no such folder; give the folder",
+        ),
+        (
+            "+dataset=voc07 dataset.root=.",
+            "dataset.root=., dataset.split=test: ImageSets/Main/test.txt: no such split list; give",
+        ),
+        (
+            "+dataset=voc07 dataset.root=. dataset.difficult=x",
+            "dataset.difficult=x: there is no such file; give the file of the difficult flags",
+        ),
         (
             "+dataset=voc07 dataset.root=x dataset.split=null",
             "dataset.split is None; give dataset.split=…, the name of a list in ImageSets/Main",
@@ -107,7 +130,20 @@ INSTEAD = "give dataset=voc07, voc12, coco or imagenet instead"
             "+dataset=coco dataset.file=x dataset.images=. dataset.regions=points",
             "dataset.regions=points: give masks or boxes",
         ),
-        ("+dataset=coco dataset.file=x dataset.images=.", "x: cannot be read"),
+        ("+dataset=coco dataset.file=x dataset.images=.", "dataset.file=x: there is no such file"),
+        ("+dataset=coco dataset.file=. dataset.images=.", "dataset.file=.: there is no such file"),
+        (
+            "+dataset=imagenet dataset.annotations=x dataset.images=.",
+            "dataset.annotations=x: there",
+        ),
+        (
+            "+dataset=imagenet dataset.annotations=. dataset.images=x",
+            "dataset.images=x: there is no such folder; give the folder of the photos",
+        ),
+        (
+            "+dataset=imagenet dataset.annotations=. dataset.images=. dataset.split=x",
+            "dataset.split=x: there is no such file; give a file of ids, or null",
+        ),
         ("+dataset=imagenet", "dataset.annotations is missing; give dataset.annotations=…, the"),
     ],
 )
