@@ -89,9 +89,11 @@ _known: WeakKeyDictionary[nn.Module, _Layers] = WeakKeyDictionary()
 
 
 def _layers(classifier: TagClassifier, pixels: Tensor) -> _Layers:
-    if classifier.model not in _known:
-        _known[classifier.model] = _find_layers(classifier, pixels)
-    return _known[classifier.model]
+    model = classifier.model
+    known = _known.get(model)
+    if known is None or not {known.last, known.head} <= {*model.modules()}:  # or it was changed
+        known = _known[model] = _find_layers(classifier, pixels)
+    return known
 
 
 @torch.no_grad()

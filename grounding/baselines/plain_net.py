@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -36,8 +36,8 @@ def stack(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack(torch.broadcast_tensors(x, y), -1)
 
 
-# Of the models that were asked: tracing one takes as long as many photos.
-_known: WeakKeyDictionary[nn.Module, fx.GraphModule] = WeakKeyDictionary()
+# Of the models that were asked, beside what it was made of: copying takes as long as a photo.
+_known: WeakKeyDictionary[nn.Module, tuple[Hashable, fx.GraphModule]] = WeakKeyDictionary()
 
 
 def plain_net(classifier: TagClassifier, pixels: Tensor) -> fx.GraphModule:
@@ -47,7 +47,8 @@ def plain_net(classifier: TagClassifier, pixels: Tensor) -> fx.GraphModule:
     functions, those in place and those inside a batch norm, become an `nn.ReLU` or the `ReLU6`
     above, sums of two tensors a `Sum` and global means an `nn.AdaptiveAvgPool2d`; nothing works in
     place. The other weights are the model's own. Made once for a model, and compared with it on
-    these pixels.
+    these pixels; made again if its modules or weights have changed (but writing to a weight's
+    `.data` leaves no trace).
 
     Raises
     ------
@@ -55,21 +56,36 @@ def plain_net(classifier: TagClassifier, pixels: Tensor) -> fx.GraphModule:
         The model cannot be traced by torch.fx, or its copy scores otherwise.
     """
     model = classifier.model
-    if model not in _known:
-        try:
-            copy = _Copy(model).net()
-        except UnsupportedOperation as error:
-            raise UserError(f"model {classifier.name}: {' '.join(str(error).split())}") from error
-        with torch.no_grad():
-            expected, found = model(pixels), copy(pixels)
-        tolerance = 1e-3 * float(expected.abs().max())
-        if not torch.allclose(found, expected, rtol=0, atol=tolerance):
-            raise UserError(
-                f"model {classifier.name}: its traced copy gives other scores; make its forward "
-                "free of changes in place that are read again"
-            )
-        _known[model] = copy
-    return _known[model]
+    made_of = _made_of(model)
+    if model not in _known or _known[model][0] != made_of:
+        _known[model] = made_of, _compared_copy(classifier, pixels)
+    return _known[model][1]
+
+
+def _made_of(model: nn.Module) -> Hashable:
+    """Say which modules and tensors a model has, and how often each of these was written to."""
+    tensors = (*model.parameters(), *model.buffers())
+    return (
+        tuple(map(id, model.modules())),
+        tuple((id(each), each.data_ptr(), each._version) for each in tensors),
+    )
+
+
+def _compared_copy(classifier: TagClassifier, pixels: Tensor) -> fx.GraphModule:
+    model = classifier.model
+    try:
+        copy = _Copy(model).net()
+    except UnsupportedOperation as error:
+        raise UserError(f"model {classifier.name}: {' '.join(str(error).split())}") from error
+    with torch.no_grad():
+        expected, found = model(pixels), copy(pixels)
+    tolerance = 1e-3 * float(expected.abs().max())
+    if not torch.allclose(found, expected, rtol=0, atol=tolerance):
+        raise UserError(
+            f"model {classifier.name}: its traced copy gives other scores; make its forward "
+            "free of changes in place that are read again"
+        )
+    return copy
 
 
 def layers(net: fx.GraphModule) -> list[tuple[str, nn.Module | None]]:
@@ -186,8 +202,8 @@ def _mean(dim: Any = None, keepdim: bool = False) -> list[nn.Module] | None:
 
 # By the name of a call, from its arguments without the tensor.
 _MODULES: dict[str, Callable[..., list[nn.Module] | None]] = {
-    "relu": lambda: [nn.ReLU()],
-    "relu6": lambda: [ReLU6()],
+    "relu": lambda *_inplace: [nn.ReLU()],
+    "relu6": lambda *_inplace: [ReLU6()],
     "adaptive_avg_pool2d": lambda output_size: [nn.AdaptiveAvgPool2d(output_size)],
     "avg_pool2d": lambda *args, **kwargs: [nn.AvgPool2d(*args, **kwargs)],
     "mean": _mean,
