@@ -52,9 +52,9 @@ def mark_difficult(data: AnnotatedData, flags: str | Path | None) -> AnnotatedDa
         `difficult` has `source`: "derived", or "published" and these counts: `pairs` that the file
         tells of, those `published` as difficult, `derived`, and `both`; `agreement`, the share of
         pairs that both have alike; `not_asked`, flags of classes that these photos lack or are
-        not asked for. Pairs of photos that the file does not tell of are None, with a problem
-        "no difficult flags" for each photo; they are not derived, for the subset would be of two
-        kinds.
+        not asked for; `other_photos` that the file tells of. Pairs of photos that the file does
+        not tell of are None, with a problem "no difficult flags" for each photo; they are not
+        derived, for the subset would be of two kinds.
 
     Raises
     ------
@@ -78,7 +78,11 @@ def mark_difficult(data: AnnotatedData, flags: str | Path | None) -> AnnotatedDa
         data,
         photos=tuple(_marked(photo, _flagged(photo, published)) for photo in data.photos),
         problems=data.problems + problems,
-        difficult={"source": "published", **_agreement(asked, published)},
+        difficult={
+            "source": "published",
+            **_agreement(asked, published),
+            "other_photos": len(published.keys() - {photo.id for photo in data.photos}),
+        },
     )
 
 

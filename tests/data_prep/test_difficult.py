@@ -61,6 +61,7 @@ def test_published_flags_and_how_derived_ones_agree(tmp_path: Path) -> None:
         "both": 1,
         "agreement": pytest.approx(2 / 3),
         "not_asked": 1,
+        "other_photos": 1,
     }
     derived = mark_difficult(data, None)
     assert difficult(derived) == {"p1": [True, False], "p2": [False]}
@@ -120,5 +121,6 @@ def test_derived_as_published(real_data: Path, split: str, pairs: int, flagged: 
         "both": flagged,
         "agreement": 1.0,
         "not_asked": 0,
+        "other_photos": 1238,  # of the other split
     }
     assert difficult(marked) == difficult(mark_difficult(marked, None))
