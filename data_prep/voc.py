@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -166,15 +167,18 @@ def _read_split(root: Path, split: str) -> list[str]:
             f"{path}: no such split list; give the folder that holds ImageSets "
             "(such as VOCdevkit/VOC2007) and the name of a list in ImageSets/Main"
         )
-    ids = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    ids = [line.strip() for line in ids if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the file") from error
+    ids = [line.strip() for line in lines if line.strip()]
     for image_id in ids:
         if not _NAME.fullmatch(image_id):
             raise UserError(f"{path}: {image_id!r} is not an image id; write one id a line")
     if not ids:
         raise UserError(f"{path}: the list is empty; write one image id a line")
-    if len(set(ids)) < len(ids):
-        twice = next(i for n, i in enumerate(ids) if i in ids[:n])
+    twice, times = Counter(ids).most_common(1)[0]
+    if times > 1:
         raise UserError(f"{path}: image {twice} is listed twice; remove one of the lines")
     return ids
 

@@ -106,6 +106,17 @@ def test_a_bad_list_is_refused(root: Path, lines: str, reason: str) -> None:
         read_voc(root, "val")
 
 
+def test_a_list_that_may_not_be_read_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(UserError, match=r"val.txt: cannot be read \(Permission denied\); check"):
+        read_voc(root, "val")
+
+
 def test_problems_do_not_stop_the_rest(root: Path) -> None:
     dog, cat = voc_object("dog", 1, 1, 5, 5), voc_object("cat", 1, 1, 5, 5)
     add(root, "a1", annotation(dog), split="val")
