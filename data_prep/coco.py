@@ -128,10 +128,11 @@ class _Reader:
                     reason = f"another image is {photo.id!r} too; keep one of them"
                     raise Unusable(self._where(image), "listed twice", reason)
                 photos[photo.id] = photo
+                self.problems += photo.without_objects(self._where(image))
             except Unusable as unusable:
                 self.problems.append(unusable.problem)
         for unknown in [each for each in of_image if each not in times]:
-            reason = f"{len(of_image[unknown])} annotations are of no listed image; add it"
+            reason = f"it has annotations ({len(of_image[unknown]):,}), but is not listed; add it"
             self.problems.append(Problem(f"{self.path}: image {unknown}", "unknown image", reason))
         return tuple(photos.values())
 
@@ -160,9 +161,7 @@ class _Reader:
                 not_asked[label] = UNREADABLE
             else:
                 classes.append(ClassRegions(label, boxes, masks))
-        photo = AnnotatedPhoto(name, file, width, height, tuple(classes), not_asked)
-        self.problems += photo.without_objects(where)
-        return photo
+        return AnnotatedPhoto(name, file, width, height, tuple(classes), not_asked)
 
     def _regions(
         self, annotations: list[Row], width: int, height: int, where: str

@@ -207,6 +207,7 @@ def test_bad_images_are_left_out(tmp_path: Path) -> None:
         ("image 11", "bad name"),
         *((f"image {number}", "unknown image") for number in (13, 99, None)),
     ]
+    assert data.problems[-1].reason == "it has annotations (1), but is not listed; add it"
 
 
 @pytest.mark.parametrize(
