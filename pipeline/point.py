@@ -21,6 +21,7 @@ from pipeline.photo_maps import Row, inputs, mapping, photo_maps, rows_of_photos
 from pipeline.point_output import WRITES, write_results
 from pipeline.pointed_photo import SCHEMA, PhotoPlayer
 from pipeline.problems import first_of
+from pipeline.published import check_published
 from pipeline.stage import device, disk_full, is_finished, start
 
 
@@ -86,3 +87,4 @@ def _check(config: DictConfig) -> None:
             )
         for figure in figures:
             check_number(f"published.{name}", figure, 0, 100, or_null=True)
+    check_published(config)

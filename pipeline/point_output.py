@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from data_prep.annotated import AnnotatedData, AnnotatedPhoto
 from data_prep.errors import UserError
 from data_prep.phrases import Problem
+from grounding.classifier import TagClassifier
 from grounding.pointing import Outcome
 from grounding.pointing_metrics import PROTOCOL, evaluate
 from pipeline.method_lines import MethodLine
@@ -24,13 +28,26 @@ from pipeline.photo_maps import ABSENT, PhotoMaps
 from pipeline.point_examples import write_examples
 from pipeline.point_pictures import LayerAccuracy, class_bars, layer_curves
 from pipeline.point_report import write_point_report
-from pipeline.point_tables import class_table, summary_table
+from pipeline.point_tables import (
+    BORDER,
+    SUBSETS,
+    class_table,
+    difficult_flags,
+    notes,
+    summary_table,
+)
 from pipeline.problems import REJECTS, by_code, first_of, tell_problems, write_problems
+from pipeline.published import published_of
 from pipeline.stage import finish
 
 PLAYS, CLASSES, REPORT = "plays.parquet", "classes.csv", "report.html"
+OUTCOME = ("method", "image", "label", "hit", "difficult")  # columns of a play
 BARS = {"all": "classes_all.png", "difficult": "classes_difficult.png"}
 LAYERS = "layers.png"
+SETTINGS = (
+    *("methods", "layers", "short_sides", "flip", "residual", "bottlenecks", "blends"),
+    *("classes", "tolerance", "published", "published_source", "limit", "max_pixels", "seed"),
+)  # of the report, beside those of model and dataset
 WRITES = (
     *(PLAYS, CLASSES, REPORT, REJECTS, LAYERS, *BARS.values()),
     *("examples_*.jpg", f"{PARTS}/*.parquet"),
@@ -67,6 +84,7 @@ def write_results(
         "tolerance": config.tolerance,
         "protocol": PROTOCOL.format(tolerance=config.tolerance),
         "difficult": dict(data.difficult),
+        "published_source": config.published_source,
         "left_out": {**data.left_out, ABSENT: _pairs_of(data, absent)},
         "absent": list(absent),
         "rejected": by_code(problems),
@@ -76,7 +94,7 @@ def write_results(
     pq.write_table(table, out / PLAYS)
     (out / CLASSES).write_text(class_table(metrics["methods"]), encoding="utf-8")
     pictures = _pictures(config, metrics, table, photos, maps)
-    write_point_report(out / REPORT, metrics, _settings(config), pictures)
+    write_point_report(out / REPORT, metrics, _settings(config, maps.classifier), pictures)
     finish(out, metrics)
     shutil.rmtree(out / PARTS)  # not before the mark of completion: a kill would lose all
     _tell(metrics, absent, problems, out)
@@ -85,23 +103,20 @@ def write_results(
 def _metrics(config: DictConfig, table: pa.Table, maps: PhotoMaps) -> dict[str, Any]:
     names = [line.name for line in maps.lines]
     plays: dict[str, list[Outcome]] = {name: [] for name in names}
-    degenerate = dict.fromkeys(names, 0)
-    columns = [table[key].to_pylist() for key in ("method", "image", "label", "hit", "difficult")]
-    for row, x in zip(zip(*columns, strict=True), table["x"].to_pylist(), strict=True):
+    for row in zip(*(table[key].to_pylist() for key in OUTCOME), strict=True):
         method, *outcome = row
         plays[method].append(Outcome(*outcome))
-        degenerate[method] += x is None
     judged = evaluate(plays, config.seed)
     methods = {}
     for line in maps.lines:
         target, grid = line.target(maps.classifier) or (None, None)
         methods[line.name] = {
             **judged[line.name],
-            "degenerate": degenerate[line.name],
+            **_maxima(table.filter(pc.field("method") == line.name)),
             "target": target,
             "grid": grid,
         }
-        if figures := (config.published or {}).get(line.method):
+        if figures := published_of(config, line):
             methods[line.name]["published"] = [None if f is None else f / 100 for f in figures]
     pairs = plays[names[0]]
     return {
@@ -110,6 +125,14 @@ def _metrics(config: DictConfig, table: pa.Table, maps: PhotoMaps) -> dict[str, 
         "difficult_pairs": sum(bool(play.difficult) for play in pairs),
         "methods": methods,
     }
+
+
+def _maxima(plays: pa.Table) -> dict[str, int]:
+    """Count the maps without a maximum, and the maxima near the photo's border."""
+    found = plays.filter(pc.field("x").is_valid())
+    x, y, width, height = (found[key].to_numpy() for key in ("x", "y", "width", "height"))
+    nearest = np.minimum.reduce([x, y, width - 1 - x, height - 1 - y])
+    return {"degenerate": len(plays) - len(found), "at_border": int((nearest < BORDER).sum())}
 
 
 def _pairs_of(data: AnnotatedData, labels: Sequence[str]) -> int:
@@ -129,7 +152,7 @@ def _pictures(
     for subset, file in BARS.items():
         if metrics["methods"][maps.lines[0].name][subset] is not None:
             class_bars(metrics["methods"], out / file, subset)
-            made.append((f"Accuracy by class: {subset}", out / file))
+            made.append((f"Accuracy by class: {SUBSETS[subset]}", out / file))
     if layer_curves(_layers(metrics["methods"], maps.lines), out / LAYERS):
         made.append(("Accuracy by target layer", out / LAYERS))
     return made + write_examples(config, table, photos, maps)
@@ -147,25 +170,27 @@ def _layers(
     return curves
 
 
-def _settings(config: DictConfig) -> dict[str, Any]:
+def _settings(config: DictConfig, classifier: TagClassifier) -> dict[str, Any]:
     """What the report says of the run."""
-    keys = (
-        "methods",
-        "layers",
-        "short_sides",
-        "flip",
-        "residual",
-        "bottlenecks",
-        "blends",
-        "limit",
-    )
+    keys: dict[str, Any] = {
+        **{f"model.{key}": value for key, value in config.model.items()},
+        **{f"dataset.{key}": value for key, value in config.dataset.items()},
+        **{key: config[key] for key in SETTINGS},
+    }
     return {
         "model": str(config.model.get("folder") or config.model.get("name")),
+        "net": classifier.name,
         "dataset": str(config.dataset.get("root") or config.dataset.get("file")),
         "date": datetime.now(UTC).date().isoformat(),
-        **{f"dataset.{key}": str(value) for key, value in config.dataset.items()},
-        **{key: str(config[key]) for key in keys},
+        **{key: _plain(value) for key, value in keys.items()},
     }
+
+
+def _plain(value: Any) -> str:
+    """Text as it is, anything else as JSON."""
+    if OmegaConf.is_config(value):
+        value = OmegaConf.to_container(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _tell(
@@ -176,6 +201,9 @@ def _tell(
         f"{metrics['pairs']:,} pairs of photo and class, {metrics['difficult_pairs']:,} of them "
         f"difficult, in {metrics['photos']:,} photos; mean over classes of the share of hits, %"
     )
+    print("\n".join([difficult_flags(metrics["difficult"]), *notes(metrics)]))
+    if metrics["published_source"]:
+        print(f"as published: {metrics['published_source']}")
     if absent:
         print(f"not asked, since the model does not know them: {', '.join(absent)}")
     tell_problems(problems, out / REJECTS)

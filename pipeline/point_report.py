@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from grounding.bootstrap import RESAMPLES
 from pipeline.point_tables import (
     SUBSETS,
     Methods,
     best_of,
     class_share,
+    difficult_flags,
     in_words,
     labels_of,
+    notes,
     pairs_of,
     published,
     winners,
@@ -64,6 +67,9 @@ def write_point_report(
         metrics=metrics,
         published=any(map(published, methods.values())),
         methods=_method_rows(methods),
+        notes=notes(metrics),
+        resamples=RESAMPLES,
+        difficult=difficult_flags(metrics["difficult"]),
         classes=_class_rows(methods),
         pictures=[_picture(title, file) for title, file in pictures],
     )

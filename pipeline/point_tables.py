@@ -16,6 +16,8 @@ from pipeline.report import tables
 from pipeline.report.tables import percent
 
 SUBSETS = {"all": "All", "difficult": "Difficult"}
+BORDER = 15  # pixels of the photo; how near to its border is told of a maximum
+MANY_DEGENERATE, MANY_AT_BORDER = 0.05, 0.5  # above these shares it is worth a note
 Methods = Mapping[str, Mapping[str, Any]]
 """Name to numbers: `methods` of the pointing game's metrics.json."""
 
@@ -119,13 +121,52 @@ def published(numbers: Mapping[str, Any]) -> str:
     return " / ".join(map(percent, numbers.get("published", ())))
 
 
+def difficult_flags(difficult: Mapping[str, Any]) -> str:
+    """Say where the flags of the difficult pairs come from, and whether the derived ones agree."""
+    if difficult.get("source") != "published":
+        return "difficult pairs: derived from the annotation"
+    said = "difficult pairs: by the published flags"
+    if difficult["agreement"] is not None:
+        pairs = difficult["pairs"]
+        agreed = round(difficult["agreement"] * pairs)
+        said += (
+            f", {difficult['published']:,} of {pairs:,}; derived from the annotation there are "
+            f"{difficult['derived']:,}, and the two agree on {_share(agreed, pairs, 'pairs')}"
+        )
+    return said
+
+
+def notes(metrics: Mapping[str, Any]) -> list[str]:
+    """Say of which methods many maps have no maximum, or most have it at the photo's border."""
+    said = []
+    pairs = metrics["pairs"]
+    for name, numbers in metrics["methods"].items():
+        degenerate, at_border = numbers["degenerate"], numbers["at_border"]
+        maxima = pairs - degenerate
+        if degenerate > MANY_DEGENERATE * pairs:
+            said.append(
+                f"{in_words(name)}: {_share(degenerate, pairs, 'maps')} are constant or not "
+                "finite, so they have no maximum and count as misses."
+            )
+        if at_border > MANY_AT_BORDER * maxima:
+            said.append(
+                f"{in_words(name)}: {_share(at_border, maxima, 'maxima')} lie within {BORDER} "
+                "pixels of the photo's border."
+            )
+    return said
+
+
+def _share(count: int, of: int, what: str) -> str:
+    return f"{count:,} of {of:,} {what} ({percent(count / of)} %)"
+
+
 def summary_table(metrics: Mapping[str, Any]) -> Table:
     """Lay the methods side by side for a terminal, in their order, the best of a column bold."""
     methods: Methods = metrics["methods"]
     beside = any(map(published, methods.values()))
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("method")
-    for title in [*SUBSETS.values(), *(["published"] if beside else []), "degenerate"]:
+    for title in [*SUBSETS.values(), *(["as published"] if beside else []), "degenerate"]:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("target layer")
     best = {subset: best_of(methods, subset) for subset in SUBSETS}

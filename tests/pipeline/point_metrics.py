@@ -20,6 +20,7 @@ def numbers(every: tuple[float, ...], difficult: tuple[float | None, ...]) -> di
         "difficult": sum(known) / len(known) if known else None,
         "intervals": {"all": [0.4, 0.625]},
         "degenerate": 3,
+        "at_border": 12,
         "target": "features.3",
         "classes": {
             label: dict(zip(keys, row, strict=True))
@@ -36,6 +37,7 @@ def metrics() -> dict[str, Any]:
         "pairs": 1212,
         "difficult_pairs": 5,
         "protocol": "A hit is near.",
+        "published_source": "a paper",
         "difficult": {"source": "derived"},
         "left_out": {"crowds": 7},
         "absent": ["sofa"],

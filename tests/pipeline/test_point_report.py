@@ -30,7 +30,23 @@ def test_all_is_there(tmp_path: Path) -> None:
     assert "40.0–62.5" in page.texts["small"]
     assert page.texts["th"].count("c-MWP") == 2
     assert "A hit is near." in page.texts["p"]
-    assert {"derived", "7", "2", "/data/runs/a/model"} <= set(page.texts["dd"])
+    assert "Difficult pairs: derived from the annotation." in page.texts["p"]
+    assert {"7", "2", "/data/runs/a/model"} <= set(page.texts["dd"])
+    assert "2,000 bootstrap draws of whole photos" in page.texts["p"][1]
+    assert "As published (a paper): with the authors' own nets" in page.texts["p"][1]
+
+
+def test_notes_on_maps_without_a_maximum(tmp_path: Path) -> None:
+    made = metrics()
+    made["methods"]["mwp"]["degenerate"] = 606
+    page = Page(write(tmp_path, made))
+    assert any(text.startswith("MWP: 606 of 1,212 maps (50.0 %)") for text in page.texts["p"])
+
+
+def test_without_published_figures_nothing_is_said_of_them(tmp_path: Path) -> None:
+    made = metrics()
+    del made["methods"]["mwp"]["published"]
+    assert "published" not in write(tmp_path, made)
 
 
 def test_pictures_are_inside(tmp_path: Path) -> None:

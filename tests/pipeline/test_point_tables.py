@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pipeline.point_tables import best_of, class_table, in_words, summary_table, winners
+from pipeline.point_tables import (
+    best_of,
+    class_table,
+    difficult_flags,
+    in_words,
+    notes,
+    summary_table,
+    winners,
+)
 from tests.pipeline.point_metrics import metrics
 
 SHARES = st.one_of(st.none(), st.sampled_from([0.0, 0.25, 1 / 3, 1.0]))
@@ -75,8 +83,40 @@ def test_best_of_a_column_is_bold() -> None:
 
 
 def test_nothing_is_best_at_zero() -> None:
-    methods = {"mwp": {"all": 0.0}, "cmwp": {"all": 0.0}, "cam": {"all": None}}
+    methods: dict[str, dict[str, Any]] = {
+        "mwp": {"all": 0.0},
+        "cmwp": {"all": 0.0},
+        "cam": {"all": None},
+    }
     assert best_of(methods, "all") == []
+
+
+def test_many_maps_without_a_maximum_are_told() -> None:
+    made = metrics()
+    assert notes(made) == []
+    made["methods"]["mwp"] |= {"degenerate": 1000, "at_border": 107}
+    made["methods"]["cmwp"] |= {"at_border": 606}  # 50.1 % of 1,209
+    assert notes(made) == [
+        "MWP: 1,000 of 1,212 maps (82.5 %) are constant or not finite, so they have no maximum and "
+        "count as misses.",
+        "MWP: 107 of 212 maxima (50.5 %) lie within 15 pixels of the photo's border.",
+        "c-MWP: 606 of 1,209 maxima (50.1 %) lie within 15 pixels of the photo's border.",
+    ]
+    made["methods"]["mwp"] |= {"degenerate": 1212, "at_border": 0}
+    made["methods"]["cmwp"] |= {"degenerate": 60, "at_border": 576}
+    assert [note.split(" are")[0] for note in notes(made)] == ["MWP: 1,212 of 1,212 maps (100.0 %)"]
+
+
+def test_where_the_difficult_flags_are_from() -> None:
+    counts = {"pairs": 2000, "published": 570, "derived": 575, "both": 565, "agreement": 0.9925}
+    published = {"source": "published", **counts, "not_asked": 3}
+    assert difficult_flags(published) == (
+        "difficult pairs: by the published flags, 570 of 2,000; derived from the annotation there "
+        "are 575, and the two agree on 1,985 of 2,000 pairs (99.2 %)"
+    )
+    unknown = published | {"pairs": 0, "agreement": None}
+    assert difficult_flags(unknown) == "difficult pairs: by the published flags"
+    assert difficult_flags({"source": "derived"}).endswith("derived from the annotation")
 
 
 def test_published_has_a_column_only_where_it_is_given() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from data_prep.images import open_image
+from data_prep.voc import VOC_CLASSES
 from grounding.classifier import TagClassifier
 from tests.pipeline.point.made import (
     METHODS,
@@ -20,6 +21,7 @@ from tests.pipeline.point.made import (
     run,
     write_coco,
 )
+from tests.pipeline.report.test_report import Page
 
 ASKED = {
     ("1001", "dog"), ("1001", "cat"), ("1002", "cat"), ("1003", "sofa"), ("1004", "dog"),
@@ -116,21 +118,68 @@ def test_files_and_report(finished: Path) -> None:
     assert [row[0] for row in rows] == ["class", "cat", "dog", "sofa"]
 
 
+def test_the_report_tells_the_settings_as_one_types_them(finished: Path, model: str) -> None:
+    page = Page((finished / "report.html").read_text())
+    folder = model.removeprefix("model.folder=")
+    told = dict(zip(page.texts["dt"], page.texts["dd"], strict=True))
+    assert told["net"] == "timm:test_resnet"
+    assert told["model.folder"] == folder
+    expected = {
+        "classes": '{"sofa": "couch"}', "seed": "0", "flip": "false", "published": "null",
+        "methods": '["cmwp", "mwp", "centre"]', "residual": "positive", "dataset.split": "test",
+    }  # fmt: skip
+    assert expected.items() <= told.items()
+
+
+def test_the_console_tells_whose_difficult_flags_these_are(
+    keys: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], no_pictures: None
+) -> None:
+    flags = tmp_path / "flags.txt"
+    hard = {"1001": "cat", "1004": "dog"}  # by the rule the cat of 1001 and the person of 1003
+    flags.write_text(
+        "".join(
+            " ".join([name, *(str(int(hard.get(name) == label)) for label in VOC_CLASSES)]) + "\n"
+            for name in PHOTOS
+        )
+    )
+    run(*keys, f"dataset.difficult={flags}", "methods=[centre]", f"out={tmp_path / 'out'}")
+    printed = " ".join(capsys.readouterr().out.split())
+    agreed = metrics(tmp_path / "out")["difficult"]
+    assert (agreed["published"], agreed["derived"], agreed["both"]) == (2, 2, 1)
+    assert "by the published flags, 2 of" in printed
+    assert f"the two agree on {agreed['pairs'] - 2} of {agreed['pairs']} pairs (" in printed
+
+
+def test_maxima_at_the_border_are_counted(finished: Path) -> None:
+    for method, numbers in metrics(finished)["methods"].items():
+        near = 0
+        for row in plays(finished):
+            if row["method"] == method and row["x"] is not None:
+                width, height = PHOTOS[row["image"]][0]
+                inside = 15 <= row["x"] < width - 15 and 15 <= row["y"] < height - 15
+                near += not inside
+        assert numbers["at_border"] == near
+
+
 def test_layers_and_blends_side_by_side(
     keys: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     blend = "+blends.both={rule: product, cmwp: {short_sides: [64]}, cam: {short_sides: [64, 96]}}"
     more = ["methods=[cmwp,cam,both]", "layers=[7,28]", "examples=1", blend]
-    run(*keys, *more, "published={cmwp: [85.1, null]}", f"out={out}")
+    figures = ["published={cmwp@7: [85.1, null], mwp: [79.3, 60.4]}", "published_source=a paper"]
+    run(*keys, *more, *figures, f"out={out}")
     found = metrics(out)["methods"]
     assert list(found) == ["cmwp@7", "cmwp@28", "cam", "both"]
     assert found["cmwp@7"]["grid"] < found["cmwp@28"]["grid"]
     assert found["cmwp@7"]["published"] == [0.851, None]
+    assert [name for name in found if "published" in found[name]] == ["cmwp@7"]
     assert found["cam"]["target"] is None
     assert (out / "layers.png").is_file()
     printed = capsys.readouterr().out
     assert "85.1" in printed
+    assert "as published: a paper" in printed
+    assert "As published (a paper)" in (out / "report.html").read_text()
     assert "not asked, since the model does not know them: aeroplane" in printed
 
 
