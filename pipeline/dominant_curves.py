@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from pipeline.dominant_table import KINDS
+from pipeline.point_pictures import colours_of
 from pipeline.point_tables import in_words
 
-INCHES = 4.5, 3.8  # of each panel
+INCHES = 5.3, 3.8  # of each panel
 DPI = 150
-# Dark enough for white paper; beyond these lines they come again, dashed and so on.
-COLOURS = ("#1b4965", "#c8553d", "#2a7f62", "#8a5a83", "#b07d12", "#3d5a98", "#5c5c5c")
-STYLES = ("-", "--", ":", "-.")
+LEGEND_COLUMNS = 4
+LEGEND_LINE = 0.22  # inches
+STYLES = ("-", "--", ":", "-.")  # of a method's layers
 
 
 def draw_curves(methods: Mapping[str, Mapping[str, Any]], file: Path) -> None:
     """Draw the error on the tuning photos over the factor, a panel for each kind of threshold.
 
-    A dot marks the factor that was chosen.
+    A dot marks the factor that was chosen. A method has its colour of the pointing game, its
+    layers differ in style.
 
     Parameters
     ----------
@@ -32,20 +37,40 @@ def draw_curves(methods: Mapping[str, Mapping[str, Any]], file: Path) -> None:
         A PNG.
     """
     kinds = list(next(iter(methods.values()))["thresholds"])
-    figure = Figure(figsize=(INCHES[0] * len(kinds), INCHES[1]), layout="constrained")
+    legend_lines = -(-(len(methods) + 1) // LEGEND_COLUMNS)
+    size = INCHES[0] * max(len(kinds), 1.5), INCHES[1] + LEGEND_LINE * legend_lines
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
-        for number, (name, numbers) in enumerate(methods.items()):
-            style = STYLES[number // len(COLOURS) % len(STYLES)]
-            colour = COLOURS[number % len(COLOURS)]
-            _curve(axes, numbers["thresholds"][kind], in_words(name), colour, style)
-        axes.set_xlabel(f"threshold, × {kind} of the map")
+        for name, (colour, style) in _looks(methods).items():
+            _curve(axes, methods[name]["thresholds"][kind], in_words(name), colour, style)
+        axes.set_xlabel(f"threshold, as a multiple of the map's {KINDS[kind]}")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("error on the tuning photos, %")
-    panels[-1].legend(frameon=False)
+    panels[0].set_ylabel("error on the tuning photos, % of the pairs")
+    handles, _ = panels[0].get_legend_handles_labels()
+    chosen = Line2D([], [], color="#6b6b6b", marker="o", linestyle="", label="chosen threshold")
+    figure.legend(
+        handles=[*handles, chosen],
+        loc="outside lower center",
+        ncols=LEGEND_COLUMNS,
+        frameon=False,
+        handlelength=3,
+    )
     figure.savefig(file, dpi=DPI, metadata={"Software": None})
+
+
+def _looks(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and style of each line, METHOD or METHOD@LAYER."""
+    methods = {name: name.partition("@")[0] for name in names}
+    colours = colours_of(dict.fromkeys(methods.values()))
+    drawn: Counter[str] = Counter()
+    looks = {}
+    for name, method in methods.items():
+        looks[name] = colours[method], STYLES[drawn[method] % len(STYLES)]
+        drawn[method] += 1
+    return looks
 
 
 def _curve(axes: Axes, cut: Mapping[str, Any], name: str, colour: str, style: str) -> None:

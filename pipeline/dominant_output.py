@@ -263,10 +263,13 @@ def _rows(
 def _tell(metrics: Mapping[str, Any], problems: Sequence[Problem], out: Path) -> None:
     Console(width=120).print(summary_table(metrics))
     print(
-        f"{metrics['pairs']:,} pairs of photo and class in {metrics['photos']:,} photos, "
-        f"thresholds tuned on {metrics['tuning_pairs']:,} others; share of boxes with IoU < "
-        f"{THRESHOLD}, %"
+        f"error: of the {metrics['pairs']:,} pairs of photo and class in {metrics['photos']:,} "
+        f"photos the share whose box has IoU < {THRESHOLD} with every box of the class\n"
+        f"thresholds: those of the smallest error on {metrics['tuning_pairs']:,} other pairs in "
+        f"{metrics['tuning_photos']:,} photos"
     )
+    if metrics["published_source"]:
+        print(f"as published: {metrics['published_source']}")
     if metrics["absent"]:
         print(f"not asked, since the model does not know them: {', '.join(metrics['absent'])}")
     tell_problems(problems, out / REJECTS)

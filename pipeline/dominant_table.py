@@ -11,22 +11,27 @@ from rich.table import Table
 from pipeline.point_tables import in_words
 from pipeline.report.tables import percent
 
+KINDS = {"max": "maximum", "mean": "mean"}  # what a threshold is a multiple of
+
 
 def summary_table(metrics: Mapping[str, Any]) -> Table:
-    """Lay lines and thresholds of metrics.json out, with the baselines below."""
+    """Lay lines and thresholds of metrics.json out, with the baselines below.
+
+    `error` is that on the measured pairs with its interval, `tuning` that on the tuning pairs.
+    """
     methods = metrics["methods"]
     beside = any("published" in numbers for numbers in methods.values())
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("method")
     table.add_column("threshold")
-    for title in ("error", "tuning error", *["published"] * beside, "degenerate"):
+    for title in ("error, %", "tuning, %", *["as published"] * beside, "degenerate"):
         table.add_column(title, justify="right")
     table.add_column("target layer")
     for name, numbers in methods.items():
         for kind, cut in numbers["thresholds"].items():
             table.add_row(
                 in_words(name),
-                f"{cut['factor']:g} × {kind}",
+                f"{cut['factor']:g} × {KINDS[kind]}",
                 _with_interval(cut),
                 percent(cut["tuning_error"]),
                 *[percent(numbers.get("published"))] * beside,

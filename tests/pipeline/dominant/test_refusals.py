@@ -23,6 +23,15 @@ from tests.pipeline.dominant.made import run
         ("dataset.split=several", "dataset.split: no photo to ask for a class among 4,"),
         ("published=3", "published=3: give keys and values"),
         ("published={cmwp@28: 387}", "published.cmwp@28=387: give a number from 0 to 100"),
+        (
+            "published={peer@28: 38.7}",
+            "peer@28: no line of that name; the lines are cmwp@28, cmwp@14",
+        ),
+        ("published_source=[a]", r"published_source=\['a'\]: give a few words, or null"),
+        (
+            "methods=[cmwp,centre]",
+            "methods=centre: the centre is a point and has no box; leave it ",
+        ),
         ("classes={car: red}", "classes.car: the dataset has no such class"),
         ("classes={purple: pink}", "classes.purple=pink: "),
         ("methods=[]", "methods is empty"),
@@ -43,6 +52,12 @@ def test_bad_keys_are_told_in_a_line_before_any_work(
         run(*keys, key, f"out={tmp_path / 'out'}")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_blend_with_the_centre_has_no_box(keys: list[str], tmp_path: Path) -> None:
+    blend = ["methods=[both]", "+blends.both={cmwp: {}, centre: {}}"]
+    with pytest.raises(UserError, match="methods=both: the centre is a point and has no box"):
+        run(*keys, *blend, f"out={tmp_path / 'out'}")
 
 
 def test_data_without_splits_cannot_be_split_by_name(model: Path, tmp_path: Path) -> None:
