@@ -42,9 +42,9 @@ class MapSettings:
         photo's size, 1 at its `grounding.pointing.centre` and 0 elsewhere, at whatever scales.
     layers : tuple of int or str, optional
         Target layers of the first three: a grid's side for a 224 × 224 input (7, 14, 28), or a
-        module's path; None: 14. The others have layers of their own.
+        module's path, each once; None: 14. The others have layers of their own.
     short_sides : tuple of int
-        The photo's short side as the classifier sees it, pixels; see
+        The photo's short side as the classifier sees it, pixels, each once; see
         `grounding.preprocessing.attention_size`.
     flip : bool
         The mirror image as well.

@@ -37,15 +37,16 @@ def baseline_maps(
     "cam": class activation maps (Zhou et al. 2016), the head's weights times the last
     convolution's features; the photo is classified once for all words. "grad_cam": Grad-CAM
     (Selvaraju et al. 2017) of the same features, by Captum; on a net with a linear head under
-    global average pooling it is CAM at another scale. CAM and Grad-CAM are cut off at 0.
+    global average pooling it is CAM at another scale. Both are cut off at 0 as Selvaraju et al.
+    do; Zhou et al. do not, but a maximum above 0 stays the same.
 
     "gradient": ∂score/∂pixel (Simonyan et al. 2014). "deconvnet" (Zeiler and Fergus 2014): the
     same, but a ReLU passes on the positive part of what comes from above, whatever its input was.
     "guided_backprop" (Springenberg et al. 2015): it passes that on only where its input was
-    positive. A ReLU6 is a ReLU whose derivative is 0 at 6 as well. All three by Captum; the map is
-    the largest absolute value over the channels (Simonyan et al.; Zhang et al. 2018 for all three),
-    blurred by a Gaussian of 0.02 times the longer side (Zhang et al. 2018; Fong et al. 2019). No
-    other map is blurred.
+    positive. A ReLU6 is a ReLU whose derivative is 0 at 6 as well. All three by Captum, a word
+    after the other; the map is the largest absolute value over the channels, as Simonyan et al.
+    have it for the gradient, blurred by a Gaussian of 0.02 times the longer side (Zhang et al.
+    2018; Fong et al. 2019). No other map is blurred.
 
     "lrp": layer-wise relevance propagation (Bach et al. 2015) by zennit, in its composite
     EpsilonPlusFlat (Lapuschkin et al. 2019; Kohlbrenner et al. 2020) with batch norms folded into

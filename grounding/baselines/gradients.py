@@ -21,8 +21,8 @@ BLUR = 0.02
 
 # Deconvnet and guided backprop have rules for ReLUs only.
 _OTHER_ACTIVATIONS = {
-    *("celu", "elu", "gelu", "hardswish", "leakyrelu", "leaky_relu", "mish", "prelu", "rrelu"),
-    *("selu", "silu", "softplus", "swish"),
+    *("celu", "elu", "gelu", "hardswish", "hardtanh", "leakyrelu", "leaky_relu", "mish", "prelu"),
+    *("rrelu", "selu", "silu", "softplus", "swish", "threshold"),
 }
 
 

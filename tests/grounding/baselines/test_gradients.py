@@ -157,6 +157,7 @@ def small(activation: nn.Module) -> nn.Module:
     ("net", "message"),
     [
         (small(nn.SiLU()), r"\w+ is for nets of ReLUs, this one has silu; take gradient$"),
+        (small(nn.Hardtanh()), r"\w+ is for nets of ReLUs, this one has hardtanh; take gradient$"),
         (small(nn.Identity()), r"\w+ is for nets of ReLUs, this one has none; take gradient$"),
         (Overwritten(), "its traced copy gives other scores; make its forward free of "),
         (Branching(), "Branching: its forward cannot be traced by torch.fx"),
