@@ -16,7 +16,9 @@ PROTOCOL = (
     "class: of a box, or of a mask where there are any. A map that is not finite or constant is a "
     "miss. All: the mean over classes of their share of hits. Difficult: the same for the pairs of "
     "the difficult subset. A class whose objects are all hard to recognise (VOC) or crowds (COCO) "
-    "in a photo is not asked for there. Intervals: 95 %, bootstrap over photos."
+    "in a photo is not asked for there, nor one with an object whose mask or box cannot be read. "
+    "Pairs that are not asked are counted over the whole dataset, even where limit stops earlier. "
+    "Intervals: 95 %, bootstrap over photos."
 )
 
 
