@@ -29,6 +29,8 @@ from tests.pipeline.point.made import QUICK, run
         ("dataset.root=nowhere", "dataset.root=nowhere: there is no such folder"),
         ("dataset=entities", "entities"),
         ("layers=[layer9]", "no layer 'layer9'"),
+        ("layers=[28,27]", "layers: 28 and 27 are both the layer .*; give one of them"),
+        ("layers=[1000]", "layers: no layer has a grid near 1000; that of the nearest, "),
     ],
 )
 def test_refused(given: str, message: str, model: str, root: Path, tmp_path: Path) -> None:
@@ -48,5 +50,9 @@ def test_no_class_in_common(model: str, root: Path, tmp_path: Path) -> None:
         (tmp_path / "voc/Annotations" / path.name).write_text(text)
     for folder in ("JPEGImages", "ImageSets"):
         (tmp_path / "voc" / folder).symlink_to(root / folder)
-    with pytest.raises(UserError, match="no class to ask for in 5 photos"):
+    told = (
+        r"no class to ask for in 5 photos; not asked: only VOC-difficult objects \(1\), classes that "
+        r"the model does not know \(5\); 0 problems"
+    )
+    with pytest.raises(UserError, match=told):
         run(model, f"dataset.root={tmp_path / 'voc'}", *QUICK, f"out={tmp_path / 'out'}")
