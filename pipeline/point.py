@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
-from data_prep.annotated import AnnotatedPhoto
+from data_prep.annotated import AnnotatedData, AnnotatedPhoto
 from data_prep.errors import UserError, check_number
 from data_prep.phrases import Problem
 from grounding.processes import Processes, processes
 from pipeline.annotated_data import read_annotated
 from pipeline.parts import PARTS, mark_of_classifier, mark_of_part, work_through
-from pipeline.photo_maps import Row, inputs, mapping, photo_maps, rows_of_photos
+from pipeline.photo_maps import ABSENT, Row, inputs, mapping, photo_maps, rows_of_photos
 from pipeline.point_output import WRITES, write_results
 from pipeline.pointed_photo import SCHEMA, PhotoPlayer
 from pipeline.problems import first_of
@@ -44,16 +44,22 @@ def run(config: DictConfig) -> None:
         maps, absent = photo_maps(config, data.labels, here.device)
         photos = [photo for photo in data.photos if maps.asked(photo)][: config.limit]
         if not photos:
-            raise UserError(
-                f"dataset={config.dataset.kind}: no class to ask for in {len(data.photos):,} "
-                f"photos, {len(data.problems):,} problems{first_of(data.problems)}"
-            )
+            raise UserError(f"dataset={config.dataset.kind}: {_why_none(data)}")
         maps.try_out()
         here.on_first(lambda: start(config, inputs(config), WRITES, (PARTS,), resume=()))
         with disk_full(config.out, "free some, and the same command goes on"):
             _play(config, photos, PhotoPlayer(maps, config.tolerance), here)
             here.wait()
             here.on_first(lambda: write_results(config, data, photos, maps, absent, here.world))
+
+
+def _why_none(data: AnnotatedData) -> str:
+    pairs = {**data.left_out, ABSENT: sum(len(photo.classes) for photo in data.photos)}
+    counted = ", ".join(f"{reason} ({count:,})" for reason, count in pairs.items() if count)
+    return (
+        f"no class to ask for in {len(data.photos):,} photos; not asked: {counted or 'none'}; "
+        f"{len(data.problems):,} problems{first_of(data.problems)}"
+    )
 
 
 def _play(

@@ -51,8 +51,8 @@ def test_no_class_in_common(model: str, root: Path, tmp_path: Path) -> None:
     for folder in ("JPEGImages", "ImageSets"):
         (tmp_path / "voc" / folder).symlink_to(root / folder)
     told = (
-        r"no class to ask for in 5 photos; not asked: only VOC-difficult objects \(1\), classes that "
-        r"the model does not know \(5\); 0 problems"
+        r"no class to ask for in 5 photos; not asked: classes that the model does not know \(5\); "
+        "0 problems"
     )
     with pytest.raises(UserError, match=told):
         run(model, f"dataset.root={tmp_path / 'voc'}", *QUICK, f"out={tmp_path / 'out'}")
