@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -38,6 +39,7 @@ COLOURS = {
     "grad_cam": "#ff6e3a",
 }
 SPARE = ("#000000", "#ffb2fd", "#9f0162", "#e20134")
+PALEST = 0.8  # share of white that the layers of a method stay under
 INK, MUTED, GRID = "#222222", "#6b6b6b", "#e3e3e3"
 
 DPI = 150
@@ -73,14 +75,29 @@ class LayerAccuracy(NamedTuple):
     intervals: Mapping[str, Sequence[float]]
 
 
-def colours_of(methods: Iterable[str]) -> dict[str, str]:
-    """Colour of each method: a known one always has its own, others what is left, in order."""
-    names = list(methods)
-    used = {COLOURS[name] for name in names if name in COLOURS}
+def colours_of(lines: Iterable[str]) -> dict[str, str]:
+    """Colour of each line, METHOD or METHOD@LAYER.
+
+    A known method always has its own, others get what is left, in order; the layers of a method
+    go from its colour to a paler one.
+    """
+    layers: dict[str, list[str]] = {}
+    for line in lines:
+        layers.setdefault(line.partition("@")[0], []).append(line)
+    used = {COLOURS[name] for name in layers if name in COLOURS}
     left = [colour for colour in (*SPARE, *COLOURS.values()) if colour not in used] or [MUTED]
-    others = [name for name in names if name not in COLOURS]
-    spare = {name: left[i % len(left)] for i, name in enumerate(others)}
-    return {name: COLOURS.get(name) or spare[name] for name in names}
+    others = [name for name in layers if name not in COLOURS]
+    own = COLOURS | {name: left[i % len(left)] for i, name in enumerate(others)}
+    return {
+        line: _paler(own[name], PALEST * i / len(some))
+        for name, some in layers.items()
+        for i, line in enumerate(some)
+    }
+
+
+def _paler(colour: str, white: float) -> str:
+    """Mix a colour with a share of white."""
+    return to_hex([white + (1 - white) * part for part in to_rgb(colour)])
 
 
 def class_bars(methods: Methods, path: Path, subset: str) -> None:

@@ -105,6 +105,16 @@ def test_colours_of_known_methods_stay_and_others_differ() -> None:
     assert len(colours_of(map(str, range(30)))) == 30
 
 
+def test_layers_of_a_method_are_shades_of_its_colour() -> None:
+    shades = colours_of(["cmwp@28", "cam", "cmwp@14", "cmwp@7"])
+    assert shades["cmwp@28"] == COLOURS["cmwp"]
+    assert shades["cam"] == COLOURS["cam"]
+    parts = [ImageColor.getrgb(shades[f"cmwp@{layer}"]) for layer in (28, 14, 7)]
+    assert parts == sorted(set(parts))  # each paler
+    hues = [(255 - red) / (255 - green) for red, green, _ in parts]
+    assert hues == pytest.approx([hues[0]] * 3, rel=0.05)
+
+
 def point(layer: str, side: int, share: float) -> LayerAccuracy:
     return LayerAccuracy(layer, side, share, None, {"all": (share - 0.1, share + 0.1)})
 
