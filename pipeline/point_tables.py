@@ -130,8 +130,9 @@ def difficult_flags(difficult: Mapping[str, Any]) -> str:
         pairs = difficult["pairs"]
         agreed = round(difficult["agreement"] * pairs)
         said += (
-            f", {difficult['published']:,} of {pairs:,}; derived from the annotation there are "
-            f"{difficult['derived']:,}, and the two agree on {_share(agreed, pairs, 'pairs')}"
+            f", {difficult['published']:,} of the dataset's {pairs:,}; derived from the annotation "
+            f"there are {difficult['derived']:,}, and the two agree on "
+            f"{_share(agreed, pairs, 'pairs')}"
         )
     return said
 

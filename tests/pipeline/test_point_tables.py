@@ -111,8 +111,8 @@ def test_where_the_difficult_flags_are_from() -> None:
     counts = {"pairs": 2000, "published": 570, "derived": 575, "both": 565, "agreement": 0.9925}
     published = {"source": "published", **counts, "not_asked": 3}
     assert difficult_flags(published) == (
-        "difficult pairs: by the published flags, 570 of 2,000; derived from the annotation there "
-        "are 575, and the two agree on 1,985 of 2,000 pairs (99.2 %)"
+        "difficult pairs: by the published flags, 570 of the dataset's 2,000; derived from the "
+        "annotation there are 575, and the two agree on 1,985 of 2,000 pairs (99.2 %)"
     )
     unknown = published | {"pairs": 0, "agreement": None}
     assert difficult_flags(unknown) == "difficult pairs: by the published flags"

@@ -146,7 +146,7 @@ def test_the_console_tells_whose_difficult_flags_these_are(
     printed = " ".join(capsys.readouterr().out.split())
     agreed = metrics(tmp_path / "out")["difficult"]
     assert (agreed["published"], agreed["derived"], agreed["both"]) == (2, 2, 1)
-    assert "by the published flags, 2 of" in printed
+    assert "by the published flags, 2 of the dataset's" in printed
     assert f"the two agree on {agreed['pairs'] - 2} of {agreed['pairs']} pairs (" in printed
 
 
