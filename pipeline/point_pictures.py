@@ -97,7 +97,8 @@ def colours_of(lines: Iterable[str]) -> dict[str, str]:
 
 def _paler(colour: str, white: float) -> str:
     """Mix a colour with a share of white."""
-    return to_hex([white + (1 - white) * part for part in to_rgb(colour)])
+    red, green, blue = (white + (1 - white) * part for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def class_bars(methods: Methods, path: Path, subset: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image, ImageColor
 
 from pipeline import point_pictures
@@ -109,9 +110,9 @@ def test_layers_of_a_method_are_shades_of_its_colour() -> None:
     shades = colours_of(["cmwp@28", "cam", "cmwp@14", "cmwp@7"])
     assert shades["cmwp@28"] == COLOURS["cmwp"]
     assert shades["cam"] == COLOURS["cam"]
-    parts = [ImageColor.getrgb(shades[f"cmwp@{layer}"]) for layer in (28, 14, 7)]
+    parts = [to_rgb(shades[f"cmwp@{layer}"]) for layer in (28, 14, 7)]
     assert parts == sorted(set(parts))  # each paler
-    hues = [(255 - red) / (255 - green) for red, green, _ in parts]
+    hues = [(1 - red) / (1 - green) for red, green, _ in parts]
     assert hues == pytest.approx([hues[0]] * 3, rel=0.05)
 
 
