@@ -104,10 +104,9 @@ def _splits(
     chosen = []
     left_out = {"photos of several classes": 0, ABSENT: 0}
     for each in data:
-        alone = [photo for photo in each.photos if config.pairs == "all" or len(photo.classes) == 1]
-        left_out["photos of several classes"] += sum(bool(p.classes) for p in each.photos) - sum(
-            bool(p.classes) for p in alone
-        )
+        alone = [p for p in each.photos if config.pairs == "all" or _annotated_classes(p) == 1]
+        several = sum(_annotated_classes(photo) > 1 for photo in each.photos)
+        left_out["photos of several classes"] += several if config.pairs == "single" else 0
         left_out[ABSENT] += sum(
             regions.label in absent for photo in alone for regions in photo.classes
         )
@@ -126,6 +125,10 @@ def _splits(
             )
     measured, tuning = map(tuple, chosen)
     return Splits(measured, tuning, left_out, tuple(absent), problems)
+
+
+def _annotated_classes(photo: AnnotatedPhoto) -> int:
+    return len(photo.classes) + len(photo.not_asked)
 
 
 def _halves(photos: Sequence[AnnotatedPhoto], seed: int) -> list[list[AnnotatedPhoto]]:

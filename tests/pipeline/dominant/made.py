@@ -28,16 +28,20 @@ VAL: dict[str, Things] = {
     "v3": [("blue", (0, 20, 60, 48)), ("red", (4, 2, 20, 16))],
     "v4": [("purple", (10, 10, 50, 40))],
     "v5": [("blue", (15, 8, 45, 40))],
+    "v6": [("red", (2, 2, 40, 40)), ("blue?", (42, 30, 60, 48))],  # ?: hard to recognise
 }
 
 
 def write_voc(root: Path, split: str, photos: dict[str, Things]) -> None:
     for name, things in photos.items():
-        objects = [voc_object(of, x1 + 1, y1 + 1, x2, y2) for of, (x1, y1, x2, y2) in things]
+        objects = [
+            voc_object(of.rstrip("?"), x1 + 1, y1 + 1, x2, y2, difficult=int(of.endswith("?")))
+            for of, (x1, y1, x2, y2) in things
+        ]
         add(root, name, annotation(*objects, size=SIZE), split)
         pixels = np.random.default_rng(len(name)).integers(60, 120, (48, 60, 3)).astype(np.uint8)
         for label, (x1, y1, x2, y2) in things:
-            pixels[y1:y2, x1:x2] = COLOURS.get(label, (120, 0, 120))
+            pixels[y1:y2, x1:x2] = COLOURS.get(label.rstrip("?"), (120, 0, 120))
         Image.fromarray(pixels).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
 
 

@@ -19,7 +19,7 @@ from tests.pipeline.dominant.made import run
         ("tune_split=val", "tune_split=val: the same as dataset.split"),
         ("tune_split=both", "tune_split=both: 1 of its photos are of dataset.split=val too, "),
         ("tune_split=nowhere", "nowhere.txt: no such split list"),
-        ("tune_split=crowd", "tune_split: no photo to ask for a class among 6,"),
+        ("tune_split=crowd", "tune_split: no photo to ask for a class among 7,"),
         ("dataset.split=several", "dataset.split: no photo to ask for a class among 4,"),
         ("published=3", "published=3: give keys and values"),
         ("published={cmwp@28: 387}", "published.cmwp@28=387: give a number from 0 to 100"),
