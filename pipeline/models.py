@@ -39,7 +39,9 @@ def _vocabulary(words: Any, labels: Sequence[str]) -> Vocabulary | None:
     """Read what the outputs mean from a list of words or a file; None: ImageNet's classes."""
     if words is None:
         return None
-    if words == "dataset" and labels:
+    if words == "dataset":
+        if not labels:
+            raise UserError("model.vocabulary=dataset: this stage has none; give a list of words")
         return Vocabulary.from_tags(labels)
     if OmegaConf.is_list(words):
         return Vocabulary.from_tags(map(str, words))

@@ -61,7 +61,10 @@ def cam_features(classifier: TagClassifier, pixels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def cam_of_features(classifier: TagClassifier, features: Tensor, priors: Tensor) -> Tensor:
-    """CAM (K, h, w) of words, each a prior over the classes (K, M), from `cam_features`."""
+    """CAM (K, h, w) of words, each a prior over the classes (K, M).
+
+    `features` are of `cam_features` for the same classifier, which must have been asked before.
+    """
     weights = _known[classifier.model].head.weight.flatten(1)  # (M, C)
     maps = torch.einsum("kc,chw->khw", priors.to(weights) @ weights, features)
     return maps.clamp(min=0).float()

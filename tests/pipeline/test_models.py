@@ -111,3 +111,8 @@ def test_unusable_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         UserError, match="^runs/default/train: no such folder; give that of .* model=DIR$"
     ):
         load("model=folder")
+
+
+def test_a_stage_without_a_dataset_has_no_vocabulary_of_it() -> None:
+    with pytest.raises(UserError, match="^model.vocabulary=dataset: this stage has none; give a"):
+        load("model.vocabulary=dataset")

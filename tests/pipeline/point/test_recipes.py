@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_module
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save_file
 from torchvision.models import googlenet, resnet50
 
 import conf
 from pipeline.method_lines import method_lines
+from pipeline.published import published_of
 from tests.pipeline.point.made import metrics, run
 
 FOLDER = Path(conf.__path__[0]) / "experiment" / "point"
@@ -35,9 +36,12 @@ def test_outputs_and_figures_fit(name: str) -> None:
     assert config.dataset.kind == {"voc07": "voc", "coco": "coco"}[data]
     assert config.model.vocabulary == "dataset"
     assert config.published_source
-    lines = {line.name for line in method_lines(config)}
-    assert config.published.keys() <= lines  # or the figure would not be shown
-    assert "cmwp" in lines
+    shown = [published_of(config, line) for line in method_lines(config)]
+    assert [each for each in shown if each] == list(config.published.values())
+    assert shown[0]  # of c-MWP
+    coarser = OmegaConf.merge(config, {"layers": [7]})
+    assert isinstance(coarser, DictConfig)
+    assert not published_of(coarser, method_lines(coarser)[0])  # of another layer
 
 
 CHEAP = ("methods=[cmwp,centre,grad_cam]", "examples=0", "device=cpu", "limit=1")
