@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -78,9 +77,9 @@ def read_voc(root: str | Path, split: str, problems: list[Problem] | None = None
     split : str
         Name of a list in ``ImageSets/Main``: ``train``, ``val``, ``test`` …
     problems : list of Problem, optional
-        Gets what is unusable, and the rest is read: "missing" (a photo), "no annotation", "bad
-        size" (both cost the image), "no name", "bad box" (these cost the object). Without it the
-        first of them is an error.
+        Gets what is unusable, and the rest is read: "listed twice" (the line), "missing" (a photo),
+        "no annotation", "bad size" (both cost the image), "no name", "bad box" (these cost the
+        object). Without it the first of them is an error.
 
     Returns
     -------
@@ -95,8 +94,13 @@ def read_voc(root: str | Path, split: str, problems: list[Problem] | None = None
     """
     root = Path(root)
     images = []
+    listed: set[str] = set()
     for image_id in _read_split(root, split):
         try:
+            if image_id in listed:
+                reason = f"image {image_id} is listed twice; remove one of the lines"
+                raise Unusable(str(_list_of(root, split)), "listed twice", reason)
+            listed.add(image_id)
             path = root / "JPEGImages" / f"{image_id}.jpg"
             if not path.is_file():
                 reason = "the file is missing; add it or take its id off the list"
@@ -160,8 +164,12 @@ def _tell(unusable: Unusable, problems: list[Problem] | None) -> None:
     problems.append(problem)
 
 
+def _list_of(root: Path, split: str) -> Path:
+    return root / "ImageSets" / "Main" / f"{split}.txt"
+
+
 def _read_split(root: Path, split: str) -> list[str]:
-    path = root / "ImageSets" / "Main" / f"{split}.txt"
+    path = _list_of(root, split)
     if not _NAME.fullmatch(split) or not path.is_file():
         raise UserError(
             f"{path}: no such split list; give the folder that holds ImageSets "
@@ -177,9 +185,6 @@ def _read_split(root: Path, split: str) -> list[str]:
             raise UserError(f"{path}: {image_id!r} is not an image id; write one id a line")
     if not ids:
         raise UserError(f"{path}: the list is empty; write one image id a line")
-    twice, times = Counter(ids).most_common(1)[0]
-    if times > 1:
-        raise UserError(f"{path}: image {twice} is listed twice; remove one of the lines")
     return ids
 
 

@@ -97,7 +97,7 @@ def test_a_split_that_is_no_list_is_refused(root: Path, split: str) -> None:
         ("../../secret\n", "is not an image id"),
         ("000007 -1\n", "is not an image id"),
         ("\n\n", "the list is empty"),
-        ("000007\n000007\n", "listed twice"),
+        ("000007\n000007\n", "val.txt: image 000007 is listed twice; remove one of the lines"),
     ],
 )
 def test_a_bad_list_is_refused(root: Path, lines: str, reason: str) -> None:
@@ -115,6 +115,15 @@ def test_a_list_that_may_not_be_read_is_refused(
     monkeypatch.setattr(Path, "read_text", refuse)
     with pytest.raises(UserError, match=r"val.txt: cannot be read \(Permission denied\); check"):
         read_voc(root, "val")
+
+
+def test_an_image_listed_twice_is_read_once(root: Path) -> None:
+    add(root, "000008", annotation(voc_object("cat", 1, 1, 5, 5)), split="val")
+    (root / "ImageSets/Main/val.txt").write_text("000007\n000008\n000007\n000007\n")
+    problems: list[Problem] = []
+    assert [image.id for image in read_voc(root, "val", problems)] == ["000007", "000008"]
+    assert [problem.code for problem in problems] == ["listed twice"] * 2
+    assert Path(problems[0].where) == root / "ImageSets/Main/val.txt"
 
 
 def test_problems_do_not_stop_the_rest(root: Path) -> None:
