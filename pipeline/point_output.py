@@ -48,6 +48,7 @@ SETTINGS = (
     *("methods", "layers", "short_sides", "flip", "residual", "bottlenecks", "blends"),
     *("classes", "tolerance", "published", "published_source", "limit", "max_pixels", "seed"),
 )  # of the report, beside those of model and dataset
+PLACES = ("root", "file", "annotations")  # keys of dataset, one for each kind: what the title names
 WRITES = (
     *(PLAYS, CLASSES, REPORT, REJECTS, LAYERS, *BARS.values()),
     *("examples_*.jpg", f"{PARTS}/*.parquet"),
@@ -177,10 +178,11 @@ def _settings(config: DictConfig, classifier: TagClassifier) -> dict[str, Any]:
         **{f"dataset.{key}": value for key, value in config.dataset.items()},
         **{key: config[key] for key in SETTINGS},
     }
+    dataset = next(config.dataset[key] for key in PLACES if key in config.dataset)
     return {
         "model": str(config.model.get("folder") or config.model.get("name")),
         "net": classifier.name,
-        "dataset": str(config.dataset.get("root") or config.dataset.get("file")),
+        "dataset": str(dataset),
         "date": datetime.now(UTC).date().isoformat(),
         **{key: _plain(value) for key, value in keys.items()},
     }
