@@ -1,7 +1,8 @@
 """Pointing game: accuracy of methods, target layers, scales and blends, by stage=point.
 
 ``stage=[model=DIR,dataset.root=DIR,…]`` are the keys of stage=point; ``processes`` share
-the photos. With ``out=DIR`` a run that was cut off goes on.
+the photos. With ``out=DIR`` a run that was cut off goes on; a finished one is refused, since its
+record would name a commit that did not make it.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from typing import Any
 
 from rich.console import Console
 
+from pipeline.parts import PARTS
+from pipeline.point_tables import BORDER
+from pipeline.stage import DONE
 from scripts.benches import record
 
 NOTES = """\
 `stage=point` with these keys. {photos:,} photos, {pairs:,} image-class pairs, \
 {difficult_pairs:,} of them difficult ({source} flags). `All` and `Difficult`: mean over classes \
 of the hit rate, %, with 95 % intervals (bootstrap over photos); {tolerance:g} px tolerance in the \
-original photo. `degenerate`: maps without a maximum, counted as misses. `grid`: the target's for \
-a 224×224 input. \
+original photo. `degenerate`: maps without a maximum, counted as misses. `at border`: maxima less \
+than {border} px from the photo's border. `grid`: the target's for a 224×224 input. \
 {processes} process(es), {seconds:,.0f} s of work together."""
+RESUMED = " The run was cut off and resumed: parts of it may be of an earlier commit."
 
 
 @dataclass
@@ -39,9 +44,16 @@ class Settings:
 
 def main() -> None:
     settings = record.read_settings(Settings)
+    if settings.processes < 1:
+        sys.exit(f"processes={settings.processes}: give 1 or more")
     with tempfile.TemporaryDirectory() as folder:
-        metrics = run_stage(settings, Path(settings.out or folder, "point"))
-    notes = NOTES.format(source=metrics["difficult"]["source"], **metrics)
+        out = Path(settings.out or folder, "point")
+        if (out / DONE).is_file():
+            sys.exit(f"out={settings.out}: holds a finished run; give another folder")
+        resumed = any(out.glob(f"{PARTS}/*.parquet"))
+        metrics = run_stage(settings, out)
+    notes = NOTES.format(source=metrics["difficult"]["source"], border=BORDER, **metrics)
+    notes += RESUMED if resumed else ""
     console, rows = Console(), lines(metrics)
     console.print(record.table(rows), soft_wrap=True, markup=False)
     console.print(f"record: {record.write('pointing', settings, rows, notes)}")
@@ -73,7 +85,8 @@ def lines(metrics: dict[str, Any]) -> list[dict[str, object]]:
             ends = numbers["intervals"].get(subset)
             row[title] = None if numbers[subset] is None else round(100 * numbers[subset], 1)
             row[f"{title} 95 %"] = ends and "–".join(f"{100 * end:.1f}" for end in ends)
-        rows.append(row | {"degenerate": numbers["degenerate"]})
+        row |= {"degenerate": numbers["degenerate"], "at border": numbers["at_border"]}
+        rows.append(row)
     return rows
 
 
