@@ -87,7 +87,8 @@ def point_hits(point: Point | None, boxes: Sequence[Box], tolerance: float = TOL
         Largest allowed Euclidean distance in pixels to the nearest pixel of a box, included. So
         the disc of that radius around the point touches the box. With this reading the centre
         baseline comes out as published. 0: the pixel's centre is in a box, whose coordinates may
-        be fractions.
+        be fractions; then a hit at 0 can be a miss at a tolerance below 0.71 (half a pixel's
+        diagonal).
     """
     if point is None:
         return False
@@ -121,24 +122,21 @@ def point_hits_mask(point: Point | None, mask: np.ndarray, tolerance: float = TO
     return bool((np.hypot(columns + left - x, rows + top - y) <= tolerance).any())
 
 
-def class_accuracies(outcomes: Iterable[Outcome], difficult: bool = False) -> dict[str, float]:
-    """Share of hits of every class, in [0, 1].
+def class_accuracies(outcomes: Iterable[Outcome]) -> dict[str, float]:
+    """Share of hits of every class that was played, in [0, 1].
 
     Parameters
     ----------
     outcomes : iterable of Outcome
-        All plays of one method.
-    difficult : bool
-        Count the difficult pairs only. Classes without a counted play are absent.
+        All plays of one method, or those of a subset.
     """
     plays: dict[str, list[bool]] = {}
     for outcome in outcomes:
-        if outcome.difficult or not difficult:
-            plays.setdefault(outcome.label, []).append(outcome.hit)
+        plays.setdefault(outcome.label, []).append(outcome.hit)
     return {label: sum(hits) / len(hits) for label, hits in sorted(plays.items())}
 
 
-def accuracy(outcomes: Iterable[Outcome], difficult: bool = False) -> float:
+def accuracy(outcomes: Iterable[Outcome]) -> float:
     """Mean over classes of the share of hits, in [0, 1]; NaN without a play."""
-    shares = class_accuracies(outcomes, difficult).values()
+    shares = class_accuracies(outcomes).values()
     return sum(shares) / len(shares) if shares else math.nan
