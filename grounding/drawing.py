@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 SHARES = np.linspace(0, 1, 256)  # of a map's maximum
 COLOURS = mpl.colormaps["inferno"](SHARES, bytes=True)[:, :3]  # (256, 3) uint8
+GREY = 0.6  # the photo's brightness under the heat: bright things must not look attended
 WEIGHTS = (255 * (0.25 + 0.55 * np.sqrt(SHARES))).astype(np.uint8)  # heat's share of the blend
 
 TILE_HEIGHT = 240  # of a contact sheet's pictures; pixels, as below
@@ -24,7 +25,7 @@ FONT = ImageFont.truetype(Path(mpl.get_data_path(), "fonts/ttf/DejaVuSans.ttf"),
 
 
 def overlay(image: Image.Image, attention: np.ndarray) -> Image.Image:
-    """Lay attention as heat over a photo in grey.
+    """Lay attention as heat over a photo in dark grey.
 
     The stronger the attention, the less of the photo shines through. The colours are
     perceptually even and relative to the map's maximum; a map of zeros shows no heat.
@@ -45,9 +46,8 @@ def overlay(image: Image.Image, attention: np.ndarray) -> Image.Image:
         raise ValueError(f"attention {attention.shape} is not at the photo's {image.size[::-1]}")
     levels = (255 * (attention / (attention.max() or 1))).astype(np.uint8)
     heat = Image.fromarray(COLOURS[levels])
-    return Image.composite(
-        heat, image.convert("L").convert("RGB"), Image.fromarray(WEIGHTS[levels])
-    )
+    grey = image.convert("L").point([round(GREY * value) for value in range(256)])
+    return Image.composite(heat, grey.convert("RGB"), Image.fromarray(WEIGHTS[levels]))
 
 
 def contact_row(image: Image.Image, maps: Mapping[str, np.ndarray]) -> Image.Image:

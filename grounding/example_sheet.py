@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from grounding.drawing import (
     COLOURS,
@@ -169,8 +170,7 @@ def _with_truth(small: Image.Image, example: Example, scale: float) -> Image.Ima
 def _method_tile(small: Image.Image, name: str, made: MethodMap, scale: float) -> Image.Image:
     attention = np.zeros((small.height, small.width), np.float32)
     if made.point is not None and made.attention is not None:
-        grid = Image.fromarray(np.clip(made.attention, 0, None).astype(np.float32))
-        attention = np.asarray(grid.resize(small.size, Image.Resampling.BILINEAR))
+        attention = _reduced(np.clip(made.attention, 0, None).astype(np.float32), small.size)
     picture = overlay(small, attention)
     colour = HIT if made.hit else MISS
     _frame(picture, colour)
@@ -185,6 +185,13 @@ def _method_tile(small: Image.Image, name: str, made: MethodMap, scale: float) -
 def _frame(picture: Image.Image, colour: str) -> None:
     corners = (0, 0, picture.width - 1, picture.height - 1)
     ImageDraw.Draw(picture).rectangle(corners, outline=colour, width=FRAME)
+
+
+def _reduced(attention: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Give a map at a picture's size; single pixels, as of a gradient, stay to be seen."""
+    across, down = (-(-old // new) for old, new in zip(attention.shape[::-1], size, strict=True))
+    coarse = ndimage.maximum_filter(attention, (down, across))
+    return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR))
 
 
 def _write_across(picture: Image.Image, text: str) -> None:
