@@ -1,6 +1,7 @@
 """Stage point from end to end, against loops over the drawn objects."""
 
 import csv
+import shutil
 from collections import defaultdict
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def test_metrics_are_those_of_a_loop(finished: Path) -> None:
         assert low <= numbers["all"] <= high
 
 
-def test_what_is_not_asked_is_told(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_asked_is_told(finished: Path) -> None:
     found = metrics(finished)
     assert {"dog", "cat", "sofa"}.isdisjoint(found["absent"])
     assert "person" in found["absent"]
@@ -214,8 +215,6 @@ def test_masks_of_coco(model: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_pictures")
 def test_unusable_photos_are_kept_aside(model: str, root: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = Path(shutil.copytree(root, tmp_path / "voc"))
     (folder / "JPEGImages" / "1001.jpg").unlink()
     (folder / "JPEGImages" / "1002.jpg").write_bytes(b"no photo")

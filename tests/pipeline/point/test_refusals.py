@@ -27,7 +27,7 @@ from tests.pipeline.point.made import QUICK, run
         ("published={cwmp: [85, 7]}", "published.cwmp: no line of that name; the lines are cmwp"),
         ("dataset.split=tset", "dataset.split=tset: .*no such split list"),
         ("dataset.root=nowhere", "dataset.root=nowhere: there is no such folder"),
-        ("dataset=entities", "entities"),
+        ("dataset=entities", "dataset.kind=entities: give dataset=voc07, voc12, coco or imagenet"),
         ("layers=[layer9]", "no layer 'layer9'"),
         ("layers=[28,27]", "layers: 28 and 27 are both the layer .*; give one of them"),
         ("layers=[1000]", "layers: no layer has a grid near 1000; that of the nearest, "),
