@@ -8,7 +8,7 @@ import pytest
 
 from data_prep.errors import UserError
 from pipeline.pointed_photo import PhotoPlayer
-from tests.pipeline.point.made import lasting, metrics, run, write_model
+from tests.pipeline.point.made import lasting, metrics, plays, run, write_model
 from tests.pipeline.train.processes import begin, finish, two
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -30,9 +30,9 @@ def test_kill_and_the_same_command(keys: list[str], finished: Path, tmp_path: Pa
     assert not (out / "parts").exists()
 
 
-def test_parts_of_another_model_are_done_again(
-    keys: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Photos that were begun; at the second one the run is interrupted."""
     rows, begun = PhotoPlayer.rows, []
 
     def interrupted(self, photo, image):  # type: ignore[no-untyped-def]
@@ -42,6 +42,12 @@ def test_parts_of_another_model_are_done_again(
         return rows(self, photo, image)
 
     monkeypatch.setattr(PhotoPlayer, "rows", interrupted)
+    return begun
+
+
+def test_parts_of_another_model_are_done_again(
+    keys: list[str], begun: list[str], tmp_path: Path
+) -> None:
     folder = write_model(tmp_path / "model")
     own = [*keys, f"model.folder={folder}", f"out={tmp_path / 'out'}"]
     with pytest.raises(KeyboardInterrupt):
@@ -49,6 +55,25 @@ def test_parts_of_another_model_are_done_again(
     write_model(folder, seed=1)
     run(*own)
     assert begun == ["1001", "1002", "1001", "1002", "1003", "1004"]
+
+
+def test_another_configuration_does_not_go_on(
+    keys: list[str], begun: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    own = [*keys, "methods=[centre]", f"out={out}"]
+    with pytest.raises(KeyboardInterrupt):
+        run(*own)
+    told = "holds an unfinished run with another tolerance; give another out= or overwrite=true"
+    with pytest.raises(UserError, match=told):
+        run(*own, "tolerance=0")
+    assert [path.name for path in out.glob("parts/*")] == ["000000.parquet"]
+    assert begun == ["1001", "1002"]
+    run(*own, "tolerance=0", "overwrite=true")
+    assert begun == ["1001", "1002", "1001", "1002", "1003", "1004"]
+    # Within 15 pixels the middle of 1001 is on both; on the dog alone without.
+    hits = {row["label"]: row["hit"] for row in plays(out) if row["image"] == "1001"}
+    assert hits == {"dog": True, "cat": False}
 
 
 def test_a_finished_run_does_nothing(
