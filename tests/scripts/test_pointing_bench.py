@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from scripts.benches import pointing, record
 from scripts.benches.pointing import Settings, lines, main, run_stage
 from tests.pipeline.point.made import QUICK, RENAMED, metrics, write_model, write_voc
 
-A = {
+A: dict[str, Any] = {
     "target": None,
     "intervals": {},
     "all": 0.5,
