@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,12 @@ INCHES = 5.3, 3.8  # of each panel
 DPI = 150
 LEGEND_COLUMNS = 4
 LEGEND_LINE = 0.22  # inches
-STYLES = ("-", "--", ":", "-.")  # of a method's layers
 
 
 def draw_curves(methods: Mapping[str, Mapping[str, Any]], file: Path) -> None:
     """Draw the error on the tuning photos over the factor, a panel for each kind of threshold.
 
-    A dot marks the factor that was chosen. A method has its colour of the pointing game, its
-    layers differ in style.
+    A dot marks the factor that was chosen. A line has its colour of the pointing game.
 
     Parameters
     ----------
@@ -43,8 +40,8 @@ def draw_curves(methods: Mapping[str, Mapping[str, Any]], file: Path) -> None:
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
-        for name, (colour, style) in _looks(methods).items():
-            _curve(axes, methods[name]["thresholds"][kind], in_words(name), colour, style)
+        for name, colour in colours_of(methods).items():
+            _curve(axes, methods[name]["thresholds"][kind], in_words(name), colour)
         axes.set_xlabel(f"threshold, as a multiple of the map's {KINDS[kind]}")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -56,24 +53,11 @@ def draw_curves(methods: Mapping[str, Mapping[str, Any]], file: Path) -> None:
         loc="outside lower center",
         ncols=LEGEND_COLUMNS,
         frameon=False,
-        handlelength=3,
     )
     figure.savefig(file, dpi=DPI, metadata={"Software": None})
 
 
-def _looks(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Colour and style of each line, METHOD or METHOD@LAYER."""
-    methods = {name: name.partition("@")[0] for name in names}
-    colours = colours_of(dict.fromkeys(methods.values()))
-    drawn: Counter[str] = Counter()
-    looks = {}
-    for name, method in methods.items():
-        looks[name] = colours[method], STYLES[drawn[method] % len(STYLES)]
-        drawn[method] += 1
-    return looks
-
-
-def _curve(axes: Axes, cut: Mapping[str, Any], name: str, colour: str, style: str) -> None:
+def _curve(axes: Axes, cut: Mapping[str, Any], name: str, colour: str) -> None:
     errors = [100 * error for error in cut["tuning_errors"]]
-    axes.plot(cut["factors"], errors, style, color=colour, label=name)
+    axes.plot(cut["factors"], errors, color=colour, label=name)
     axes.plot(cut["factor"], 100 * cut["tuning_error"], "o", color=colour)
