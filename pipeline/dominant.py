@@ -24,7 +24,16 @@ from pipeline.annotated_data import read_annotated
 from pipeline.dominant_output import WRITES, Splits, write_results
 from pipeline.method_lines import method_lines
 from pipeline.parts import PARTS, mark_of_classifier, mark_of_part, work_through
-from pipeline.photo_maps import ABSENT, PhotoMaps, Row, inputs, mapping, photo_maps, rows_of_photos
+from pipeline.photo_maps import (
+    ABSENT,
+    PhotoMaps,
+    Row,
+    check_common,
+    inputs,
+    mapping,
+    photo_maps,
+    rows_of_photos,
+)
 from pipeline.problems import first_of
 from pipeline.published import check_published
 from pipeline.stage import device, disk_full, is_finished, start, strings
@@ -179,11 +188,7 @@ def _of_photo(
 
 
 def _check(config: DictConfig) -> None:
-    for key in ("max_pixels", "chunk"):
-        check_number(key, config[key], 1, whole=True)
-    check_number("seed", config.seed, 0, whole=True)
-    check_number("limit", config.limit, 1, whole=True, or_null=True)
-    mapping(config, "blends")
+    check_common(config)
     if config.pairs not in PAIRS:
         raise UserError(f"pairs={config.pairs}: give one of {', '.join(PAIRS)}")
     kinds = strings(config.thresholds)
@@ -192,8 +197,6 @@ def _check(config: DictConfig) -> None:
     for name, error in mapping(config, "published").items():
         check_number(f"published.{name}", error, 0, 100)
     check_published(config)
-    if not isinstance(config.published_source, str | None):
-        raise UserError(f"published_source={config.published_source}: give a few words, or null")
     for line in method_lines(config):
         if any(settings.method == "centre" for settings in line.maps):
             raise UserError(

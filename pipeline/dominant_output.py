@@ -16,16 +16,15 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from data_prep.annotated import AnnotatedPhoto
-from data_prep.errors import UserError
 from data_prep.phrases import Problem
 from grounding.bootstrap import intervals
 from grounding.dominant import FACTORS, Tuning, best_overlaps, centre_box, tune, whole_image
 from grounding.localisation import THRESHOLD
 from pipeline.dominant_curves import draw_curves
 from pipeline.dominant_table import summary_table
-from pipeline.parts import PARTS, part_files, read_part
-from pipeline.photo_maps import PhotoMaps
-from pipeline.problems import REJECTS, by_code, first_of, tell_problems, write_problems
+from pipeline.parts import PARTS, check_usable, merged
+from pipeline.photo_maps import PhotoMaps, tell_rest
+from pipeline.problems import REJECTS, by_code
 from pipeline.published import published_of
 from pipeline.stage import finish, strings
 
@@ -125,21 +124,15 @@ def write_results(config: DictConfig, splits: Splits, maps: PhotoMaps, world: in
         No photo could be used, to tune or to measure on.
     """
     out = Path(config.out)
-    parts = [read_part(file) for file in part_files(out, len(splits.photos), config.chunk)]
-    problems = [*splits.problems, *(problem for part in parts for problem in part.problems)]
-    table = pa.concat_tables(part.table for part in parts)
-    write_problems(out / REJECTS, problems)
+    work = merged(out, len(splits.photos), config.chunk, splits.problems)
     photos = {str(photo.path): photo for photo in splits.measured}
-    is_measured = np.array([path in photos for path in table["photo"].to_pylist()], bool)
-    measured, tuning = table.filter(is_measured), table.filter(~is_measured)
+    is_measured = np.array([path in photos for path in work.table["photo"].to_pylist()], bool)
+    measured, tuning = work.table.filter(is_measured), work.table.filter(~is_measured)
     for some, what, usable in (
         (splits.measured, "measure", measured),
         (splits.tuning, "tune", tuning),
     ):
-        if not len(usable):
-            shutil.rmtree(out / PARTS)  # or the same command would not look again
-            first = first_of(problems)
-            raise UserError(f"none of {len(some):,} photos to {what} on can be used{first}")
+        check_usable(out, usable, f"{len(some):,} photos to {what} on", work.problems)
     cuts = {
         (line.name, kind): _cut(line.name, kind, measured, tuning)
         for line in maps.lines
@@ -154,8 +147,8 @@ def write_results(config: DictConfig, splits: Splits, maps: PhotoMaps, world: in
         "baselines": _baselines(next(iter(cuts.values())).pairs, photos, config.seed),
         "left_out": dict(splits.left_out),
         "absent": list(splits.absent),
-        "rejected": by_code(problems),
-        "seconds": round(sum(part.seconds for part in parts), 3),
+        "rejected": by_code(work.problems),
+        "seconds": round(work.seconds, 3),
         "processes": world,
     }
     rows = [row for key, cut in cuts.items() for row in _rows(*key, cut, photos)]
@@ -163,7 +156,7 @@ def write_results(config: DictConfig, splits: Splits, maps: PhotoMaps, world: in
     draw_curves(metrics["methods"], out / CURVES)
     finish(out, metrics)
     shutil.rmtree(out / PARTS)  # not before the mark of completion: a kill would lose all
-    _tell(metrics, problems, out)
+    _tell(metrics, work.problems, out)
 
 
 def _cut(method: str, kind: str, measured: pa.Table, tuning: pa.Table) -> Cut:
@@ -268,11 +261,5 @@ def _tell(metrics: Mapping[str, Any], problems: Sequence[Problem], out: Path) ->
         f"thresholds: those of the smallest error on {metrics['tuning_pairs']:,} other pairs in "
         f"{metrics['tuning_photos']:,} photos"
     )
-    if metrics["published_source"]:
-        print(f"as published: {metrics['published_source']}")
-    if metrics["absent"]:
-        print(f"not asked, since the model does not know them: {', '.join(metrics['absent'])}")
-    tell_problems(problems, out / REJECTS)
     photos = metrics["photos"] + metrics["tuning_photos"]
-    rate = photos * metrics["processes"] / metrics["seconds"]
-    print(f"{rate:.2f} photos/s; curves: {out / CURVES}")
+    tell_rest(metrics, photos, problems, out, f"curves: {out / CURVES}")

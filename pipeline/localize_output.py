@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 from rich import box
@@ -20,9 +19,9 @@ from data_prep.errors import UserError
 from data_prep.images import open_image
 from data_prep.phrases import PhraseData, Problem
 from grounding.localisation_metrics import evaluate, map_baseline
-from pipeline.parts import PARTS, part_files, read_part
+from pipeline.parts import PARTS, merged
 from pipeline.phrase_table import localised, of_baseline
-from pipeline.problems import REJECTS, by_code, first_of, tell_problems, write_problems
+from pipeline.problems import REJECTS, by_code, first_of, tell_problems
 from pipeline.report import tables, write_report
 from pipeline.stage import finish, strings
 
@@ -43,10 +42,8 @@ def write_results(config: DictConfig, data: PhraseData, processes: int) -> None:
     """
     out = Path(config.out)
     photos = sum(bool(photo.phrases) for photo in data.photos)
-    parts = [read_part(file) for file in part_files(out, photos, config.chunk)]
-    problems = [*data.problems, *(problem for part in parts for problem in part.problems)]
-    table = pa.concat_tables(part.table for part in parts)
-    write_problems(out / REJECTS, problems)
+    work = merged(out, photos, config.chunk, data.problems)
+    table, problems, seconds = work.table, work.problems, work.seconds
     if not len(table):
         shutil.rmtree(out / PARTS)  # or the same command would not look again
         raise UserError(
@@ -57,7 +54,6 @@ def write_results(config: DictConfig, data: PhraseData, processes: int) -> None:
     metrics = evaluate(phrases, config.seed)
     for name in strings(config.baselines):
         metrics["baselines"][name] = map_baseline(of_baseline(table, name), config.seed)
-    seconds = sum(part.seconds for part in parts)
     metrics |= {
         "phrases_left_out": sum(len(photo.phrases) for photo in data.photos) - len(table),
         "not_counted": data.not_counted,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,9 +18,11 @@ from rich.console import Console
 from rich.progress import track
 
 from data_prep.annotated import AnnotatedPhoto
+from data_prep.errors import UserError
 from data_prep.phrases import PhrasePhoto, Problem
 from grounding.classifier import TagClassifier
 from grounding.processes import Processes
+from pipeline.problems import REJECTS, first_of, write_problems
 from pipeline.stage import VERSION
 
 P = TypeVar("P")  # a photo, with what is annotated
@@ -128,6 +131,22 @@ def read_part(file: Path) -> Part:
     about = table.schema.metadata
     problems = tuple(Problem(**each) for each in json.loads(about[PROBLEMS]))
     return Part(table.replace_schema_metadata(None), problems, float(about[SECONDS]))
+
+
+def merged(out: Path, photos: int, chunk: int, problems: Sequence[Problem]) -> Part:
+    """Put the parts of so many photos together, and list their problems after the dataset's."""
+    parts = [read_part(file) for file in part_files(out, photos, chunk)]
+    problems = (*problems, *(problem for part in parts for problem in part.problems))
+    write_problems(out / REJECTS, problems)
+    table = pa.concat_tables(part.table for part in parts)
+    return Part(table, problems, sum(part.seconds for part in parts))
+
+
+def check_usable(out: Path, usable: pa.Table, photos: str, problems: Sequence[Problem]) -> None:
+    """Raise a UserError if there is no usable row of `photos`, told in words; remove the parts."""
+    if not len(usable):
+        shutil.rmtree(out / PARTS)  # or the same command would not look again
+        raise UserError(f"none of {photos} can be used{first_of(problems)}")
 
 
 def mark_of_classifier(classifier: TagClassifier) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from data_prep.annotated import AnnotatedPhoto, ClassRegions
-from data_prep.errors import UserError
+from data_prep.errors import UserError, check_number
 from data_prep.images import open_annotated
 from data_prep.phrases import Problem
 from grounding.class_words import class_words
@@ -22,6 +22,7 @@ from grounding.word_maps import Looks
 from grounding.words import WordMatch
 from pipeline.method_lines import MethodLine, check_layers, method_lines
 from pipeline.models import classifier
+from pipeline.problems import REJECTS, tell_problems
 
 ABSENT = "classes that the model does not know"  # a reason in what was left out
 
@@ -115,6 +116,30 @@ def rows_of_photos(
             reason = str(error).removeprefix(f"{photo.path}: ")
             problems.append(Problem(str(photo.path), getattr(error, "code", "unusable"), reason))
     return rows, problems
+
+
+def check_common(config: DictConfig) -> None:
+    """Raise a UserError where a key that the stages on such photos share is unusable."""
+    for key in ("max_pixels", "chunk"):
+        check_number(key, config[key], 1, whole=True)
+    check_number("seed", config.seed, 0, whole=True)
+    check_number("limit", config.limit, 1, whole=True, or_null=True)
+    mapping(config, "blends")
+    if not isinstance(config.published_source, str | None):
+        raise UserError(f"published_source={config.published_source}: give a few words, or null")
+
+
+def tell_rest(
+    metrics: Mapping[str, Any], photos: int, problems: Sequence[Problem], out: Path, shown: str
+) -> None:
+    """Print what follows the table of a stage; last the speed on so many photos, and `shown`."""
+    if metrics["published_source"]:
+        print(f"as published: {metrics['published_source']}")
+    if metrics["absent"]:
+        print(f"not asked, since the model does not know them: {', '.join(metrics['absent'])}")
+    tell_problems(problems, out / REJECTS)
+    seconds = max(metrics["seconds"], 0.001)  # rounded to 3 places
+    print(f"{photos * metrics['processes'] / seconds:.2f} photos/s; {shown}")
 
 
 def inputs(config: DictConfig) -> list[Path]:

@@ -17,7 +17,15 @@ from data_prep.phrases import Problem
 from grounding.processes import Processes, processes
 from pipeline.annotated_data import read_annotated
 from pipeline.parts import PARTS, mark_of_classifier, mark_of_part, work_through
-from pipeline.photo_maps import ABSENT, Row, inputs, mapping, photo_maps, rows_of_photos
+from pipeline.photo_maps import (
+    ABSENT,
+    Row,
+    check_common,
+    inputs,
+    mapping,
+    photo_maps,
+    rows_of_photos,
+)
 from pipeline.point_output import WRITES, write_results
 from pipeline.pointed_photo import SCHEMA, PhotoPlayer
 from pipeline.problems import first_of
@@ -77,15 +85,9 @@ def _play(
 
 
 def _check(config: DictConfig) -> None:
-    for key in ("max_pixels", "chunk"):
-        check_number(key, config[key], 1, whole=True)
-    for key in ("seed", "examples"):
-        check_number(key, config[key], 0, whole=True)
+    check_common(config)
+    check_number("examples", config.examples, 0, whole=True)
     check_number("tolerance", config.tolerance, 0)
-    check_number("limit", config.limit, 1, whole=True, or_null=True)
-    if not isinstance(config.published_source, str | None):
-        raise UserError(f"published_source={config.published_source}: give a few words, or null")
-    mapping(config, "blends")
     for name, figures in mapping(config, "published").items():
         if not isinstance(figures, list) or len(figures) != 2:
             raise UserError(

@@ -17,14 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from data_prep.annotated import AnnotatedData, AnnotatedPhoto
-from data_prep.errors import UserError
 from data_prep.phrases import Problem
 from grounding.classifier import TagClassifier
 from grounding.pointing import Outcome
 from grounding.pointing_metrics import PROTOCOL, evaluate
 from pipeline.method_lines import MethodLine
-from pipeline.parts import PARTS, part_files, read_part
-from pipeline.photo_maps import ABSENT, PhotoMaps
+from pipeline.parts import PARTS, check_usable, merged
+from pipeline.photo_maps import ABSENT, PhotoMaps, tell_rest
 from pipeline.point_examples import write_examples
 from pipeline.point_pictures import LayerAccuracy, class_bars, layer_curves
 from pipeline.point_report import write_point_report
@@ -36,7 +35,7 @@ from pipeline.point_tables import (
     notes,
     summary_table,
 )
-from pipeline.problems import REJECTS, by_code, first_of, tell_problems, write_problems
+from pipeline.problems import REJECTS, by_code
 from pipeline.published import published_of
 from pipeline.stage import finish
 
@@ -73,14 +72,9 @@ def write_results(
         No photo could be used.
     """
     out = Path(config.out)
-    parts = [read_part(file) for file in part_files(out, len(photos), config.chunk)]
-    problems = [*data.problems, *(problem for part in parts for problem in part.problems)]
-    table = pa.concat_tables(part.table for part in parts)
-    write_problems(out / REJECTS, problems)
-    if not len(table):
-        shutil.rmtree(out / PARTS)  # or the same command would not look again
-        raise UserError(f"none of {len(photos):,} photos can be used{first_of(problems)}")
-    metrics = _metrics(config, table, maps)
+    work = merged(out, len(photos), config.chunk, data.problems)
+    check_usable(out, work.table, f"{len(photos):,} photos", work.problems)
+    metrics = _metrics(config, work.table, maps)
     metrics |= {
         "tolerance": config.tolerance,
         "protocol": PROTOCOL.format(tolerance=config.tolerance),
@@ -88,17 +82,17 @@ def write_results(
         "published_source": config.published_source,
         "left_out": {**data.left_out, ABSENT: _pairs_of(data, absent)},
         "absent": list(absent),
-        "rejected": by_code(problems),
-        "seconds": round(sum(part.seconds for part in parts), 3),
+        "rejected": by_code(work.problems),
+        "seconds": round(work.seconds, 3),
         "processes": world,
     }
-    pq.write_table(table, out / PLAYS)
+    pq.write_table(work.table, out / PLAYS)
     (out / CLASSES).write_text(class_table(metrics["methods"]), encoding="utf-8")
-    pictures = _pictures(config, metrics, table, photos, maps)
+    pictures = _pictures(config, metrics, work.table, photos, maps)
     write_point_report(out / REPORT, metrics, _settings(config, maps.classifier), pictures)
     finish(out, metrics)
     shutil.rmtree(out / PARTS)  # not before the mark of completion: a kill would lose all
-    _tell(metrics, absent, problems, out)
+    _tell(metrics, work.problems, out)
 
 
 def _metrics(config: DictConfig, table: pa.Table, maps: PhotoMaps) -> dict[str, Any]:
@@ -195,19 +189,11 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _tell(
-    metrics: Mapping[str, Any], absent: Sequence[str], problems: Sequence[Problem], out: Path
-) -> None:
+def _tell(metrics: Mapping[str, Any], problems: Sequence[Problem], out: Path) -> None:
     Console(width=120).print(summary_table(metrics))
     print(
         f"{metrics['pairs']:,} pairs of photo and class, {metrics['difficult_pairs']:,} of them "
         f"difficult, in {metrics['photos']:,} photos; mean over classes of the share of hits, %"
     )
     print("\n".join([difficult_flags(metrics["difficult"]), *notes(metrics)]))
-    if metrics["published_source"]:
-        print(f"as published: {metrics['published_source']}")
-    if absent:
-        print(f"not asked, since the model does not know them: {', '.join(absent)}")
-    tell_problems(problems, out / REJECTS)
-    rate = metrics["photos"] * metrics["processes"] / metrics["seconds"]
-    print(f"{rate:.2f} photos/s; report: {out / REPORT}")
+    tell_rest(metrics, metrics["photos"], problems, out, f"report: {out / REPORT}")
