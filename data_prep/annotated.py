@@ -101,18 +101,22 @@ class AnnotatedData:
     photos : tuple of AnnotatedPhoto
         In the dataset's order; also those without a class to ask for.
     labels : tuple of str
-        Every class of the dataset, in its own order.
+        Every class of the dataset.
     problems : tuple of Problem
         What could not be used, and why.
     difficult : mapping
         `source`, "published" or "derived"; of published flags also how the derived ones agree
         (see `difficult.mark_difficult`).
+    in_order : bool
+        Whether the labels are in the dataset's own order; False where they are only those found
+        in these photos.
     """
 
     photos: tuple[AnnotatedPhoto, ...]
     labels: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
     difficult: Mapping[str, Any] = field(default_factory=dict)
+    in_order: bool = True
 
     @property
     def left_out(self) -> dict[str, int]:

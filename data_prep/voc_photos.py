@@ -28,9 +28,10 @@ def read_voc_photos(root: str | Path, split: str) -> AnnotatedData:
     -------
     AnnotatedData
         In the order of the list. `labels` are the 20 of VOC, or, where another is found, those
-        found, in alphabetical order. Classes are not asked for the reasons `ONLY_DIFFICULT` and
-        `UNREADABLE`. Problems: those of `read_voc`, "box outside" (the class is left out), "box
-        clipped" and "no object" (the photo is among the photos, with nothing to ask for).
+        found, in alphabetical order; these are not `in_order`. Classes are not asked for the
+        reasons `ONLY_DIFFICULT` and `UNREADABLE`. Problems: those of `read_voc`, "box outside"
+        (the class is left out), "box clipped" and "no object" (the photo is among the photos,
+        with nothing to ask for).
 
     Raises
     ------
@@ -41,8 +42,9 @@ def read_voc_photos(root: str | Path, split: str) -> AnnotatedData:
     images = read_voc(root, split, problems)
     photos = tuple(to_photo(image, problems) for image in images)
     found = {item.label for image in images for item in image.objects}
-    labels = VOC_CLASSES if found <= set(VOC_CLASSES) else tuple(sorted(found))
-    return AnnotatedData(photos, labels, tuple(problems))
+    if found <= set(VOC_CLASSES):
+        return AnnotatedData(photos, VOC_CLASSES, tuple(problems))
+    return AnnotatedData(photos, tuple(sorted(found)), tuple(problems), in_order=False)
 
 
 def to_photo(image: VocImage, problems: list[Problem]) -> AnnotatedPhoto:

@@ -69,8 +69,7 @@ def run(config: DictConfig) -> None:
         if here.on_first(lambda: is_finished(config)):
             return
         data = _read(config)
-        labels = list(dict.fromkeys(label for each in data for label in each.labels))
-        maps, absent = photo_maps(config, labels, here.device)
+        maps, absent = photo_maps(config, data, here.device)
         splits = _splits(config, data, maps, absent)
         maps.try_out()
         here.on_first(lambda: start(config, inputs(config), WRITES, (PARTS,), resume=()))

@@ -17,7 +17,8 @@ def classifier(
 ) -> TagClassifier:
     """Load it on a device, the stage's by default: from a folder of stage=train, or by its name.
 
-    `labels` are the dataset's classes, if it has any; ``model.vocabulary=dataset`` stands for them.
+    `labels` are the dataset's classes, if it has them in an order of its own;
+    ``model.vocabulary=dataset`` stands for them.
 
     Raises
     ------
@@ -41,7 +42,10 @@ def _vocabulary(words: Any, labels: Sequence[str]) -> Vocabulary | None:
         return None
     if words == "dataset":
         if not labels:
-            raise UserError("model.vocabulary=dataset: this stage has none; give a list of words")
+            raise UserError(
+                "model.vocabulary=dataset: here is no dataset that has its classes in an order of "
+                "its own; give a list of words"
+            )
         return Vocabulary.from_tags(labels)
     if OmegaConf.is_list(words):
         return Vocabulary.from_tags(map(str, words))

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import Tensor
 
-from data_prep.annotated import AnnotatedPhoto, ClassRegions
+from data_prep.annotated import AnnotatedData, AnnotatedPhoto, ClassRegions
 from data_prep.errors import UserError, check_number
 from data_prep.images import open_annotated
 from data_prep.phrases import Problem
@@ -71,9 +71,11 @@ class PhotoMaps:
 
 
 def photo_maps(
-    config: DictConfig, labels: Sequence[str], where: torch.device
+    config: DictConfig, data: Sequence[AnnotatedData], where: torch.device
 ) -> tuple[PhotoMaps, tuple[str, ...]]:
-    """Load the classifier that asks for these classes; and name those that it does not know.
+    """Load the classifier that asks for the classes of some splits of a dataset.
+
+    Also names the classes that it does not know.
 
     Raises
     ------
@@ -82,9 +84,17 @@ def photo_maps(
     """
     lines = tuple(method_lines(config))
     renamed = _renamed(config)
-    tagger = classifier(config, where, labels)
+    labels = _labels(data)
+    tagger = classifier(config, where, labels if all(each.in_order for each in data) else ())
     words, absent = class_words(labels, tagger.vocabulary, renamed)
     return PhotoMaps(tagger, words, lines), absent
+
+
+def _labels(data: Sequence[AnnotatedData]) -> Sequence[str]:
+    """Classes of all splits: as one of them has them, if it has all."""
+    most = max((each.labels for each in data), key=len)
+    every = {label for each in data for label in each.labels}
+    return most if len(most) == len(every) else sorted(every)
 
 
 def _renamed(config: DictConfig) -> dict[str, str]:

@@ -49,7 +49,7 @@ def run(config: DictConfig) -> None:
         if here.on_first(lambda: is_finished(config)):
             return
         data = read_annotated(config)
-        maps, absent = photo_maps(config, data.labels, here.device)
+        maps, absent = photo_maps(config, [data], here.device)
         photos = [photo for photo in data.photos if maps.asked(photo)][: config.limit]
         if not photos:
             raise UserError(f"dataset={config.dataset.kind}: {_why_none(data)}")

@@ -55,9 +55,11 @@ def test_a_class_with_an_unreadable_box_is_not_asked(tmp_path: Path) -> None:
 
 def test_labels_of_own_photos_in_this_layout(tmp_path: Path) -> None:
     add(tmp_path, "a1", annotation(voc_object("dog", 1, 1, 5, 5)), split="val")
-    assert read_voc_photos(tmp_path, "val").labels == VOC_CLASSES
+    data = read_voc_photos(tmp_path, "val")
+    assert (data.labels, data.in_order) == (VOC_CLASSES, True)
     add(tmp_path, "a2", annotation(voc_object("axe", 1, 1, 5, 5, difficult=1)), split="val")
-    assert read_voc_photos(tmp_path, "val").labels == ("axe", "dog")
+    data = read_voc_photos(tmp_path, "val")
+    assert (data.labels, data.in_order) == (("axe", "dog"), False)
 
 
 def test_a_missing_list_is_an_error(tmp_path: Path) -> None:

@@ -114,5 +114,7 @@ def test_unusable_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_stage_without_a_dataset_has_no_vocabulary_of_it() -> None:
-    with pytest.raises(UserError, match="^model.vocabulary=dataset: this stage has none; give a"):
+    with pytest.raises(
+        UserError, match="^model.vocabulary=dataset: here is no dataset that has its"
+    ):
         load("model.vocabulary=dataset")
