@@ -8,7 +8,9 @@ Beside this module: `annotated_data` (the dataset), `photo_maps` (the maps),
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
@@ -39,6 +41,7 @@ from pipeline.published import check_published
 from pipeline.stage import device, disk_full, is_finished, start, strings
 
 PAIRS = ("single", "all")
+SEVERAL = "several classes"  # a reason in what photos were left out
 SCHEMA = pa.schema(
     [
         pa.field("photo", pa.string()),
@@ -95,7 +98,11 @@ def _read(config: DictConfig) -> list[AnnotatedData]:
             )
         tuning = OmegaConf.merge(config, {"dataset": {"split": config.tune_split}})
         assert isinstance(tuning, DictConfig)
-        data.append(read_annotated(tuning))
+        try:
+            data.append(read_annotated(tuning))
+        except UserError as error:
+            split = f"split={config.tune_split}"
+            raise UserError(str(error).replace(f"dataset.{split}", f"tune_{split}")) from error
         shared = {photo.path for photo in data[0].photos} & {photo.path for photo in data[1].photos}
         if shared:
             raise UserError(
@@ -110,29 +117,29 @@ def _splits(
 ) -> Splits:
     """Choose the photos that tune and those that are measured."""
     chosen = []
-    left_out = {"photos of several classes": 0, ABSENT: 0}
-    for each in data:
-        alone = [p for p in each.photos if config.pairs == "all" or _annotated_classes(p) == 1]
-        several = sum(_annotated_classes(photo) > 1 for photo in each.photos)
-        left_out["photos of several classes"] += several if config.pairs == "single" else 0
-        left_out[ABSENT] += sum(
-            regions.label in absent for photo in alone for regions in photo.classes
-        )
-        for reason, count in each.left_out.items():
-            left_out[reason] = left_out.get(reason, 0) + count
-        chosen.append([photo for photo in alone if maps.asked(photo)][: config.limit])
+    left_out, photos_left_out = Counter({ABSENT: 0}), Counter({SEVERAL: 0})
+    remedy = "; pairs=all takes photos of several classes too" if config.pairs == "single" else ""
+    for each, key in zip(data, (f"dataset={config.dataset.kind}", "tune_split"), strict=False):
+        kept = [p for p in each.photos if config.pairs == "all" or _annotated_classes(p) < 2]
+        photos_left_out[SEVERAL] += len(each.photos) - len(kept)
+        left_out[ABSENT] += sum(one.label in absent for photo in kept for one in photo.classes)
+        left_out.update(replace(each, photos=tuple(kept)).left_out)
+        chosen.append([photo for photo in kept if maps.asked(photo)][: config.limit])
+        if not chosen[-1]:
+            raise UserError(
+                f"{key}: no photo to ask for a class among {len(each.photos):,}, "
+                f"{len(each.problems):,} problems{first_of(each.problems)}{remedy}"
+            )
     if config.tune_split is None:
+        if len(chosen[0]) == 1:
+            raise UserError(
+                "tune_split=null: a single photo to ask for a class cannot both tune and be "
+                f"measured; give more, or a larger limit{remedy}"
+            )
         chosen = _halves(chosen[0], config.seed)
     problems = tuple(problem for each in data for problem in each.problems)
-    for photos, key in zip(chosen, ("dataset.split", "tune_split"), strict=True):
-        if not photos:
-            found = sum(len(each.photos) for each in data)
-            raise UserError(
-                f"{key}: no photo to ask for a class among {found:,}, {len(problems):,} problems"
-                f"{first_of(problems)}; pairs=all takes photos of several classes too"
-            )
     measured, tuning = map(tuple, chosen)
-    return Splits(measured, tuning, left_out, tuple(absent), problems)
+    return Splits(measured, tuning, left_out, photos_left_out, tuple(absent), problems)
 
 
 def _annotated_classes(photo: AnnotatedPhoto) -> int:

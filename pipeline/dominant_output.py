@@ -68,7 +68,9 @@ class Splits:
     measured, tuning : tuple of AnnotatedPhoto
         Apart from each other.
     left_out : mapping of str to int
-        By reason.
+        Pairs of photo and class by reason, of the photos that are not left out as a whole.
+    photos_left_out : mapping of str to int
+        Photos by reason.
     absent : tuple of str
         Classes that the model does not know.
     problems : tuple of Problem
@@ -78,6 +80,7 @@ class Splits:
     measured: tuple[AnnotatedPhoto, ...]
     tuning: tuple[AnnotatedPhoto, ...]
     left_out: Mapping[str, int]
+    photos_left_out: Mapping[str, int]
     absent: tuple[str, ...]
     problems: tuple[Problem, ...]
 
@@ -146,6 +149,7 @@ def write_results(config: DictConfig, splits: Splits, maps: PhotoMaps, world: in
         "methods": _methods(config, cuts, maps),
         "baselines": _baselines(next(iter(cuts.values())).pairs, photos, config.seed),
         "left_out": dict(splits.left_out),
+        "photos_left_out": dict(splits.photos_left_out),
         "absent": list(splits.absent),
         "rejected": by_code(work.problems),
         "seconds": round(work.seconds, 3),

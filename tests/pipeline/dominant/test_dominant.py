@@ -40,8 +40,8 @@ def test_what_is_left_behind(keys: list[str], tmp_path: Path, capsys: Any) -> No
     counts = ("photos", "pairs", "tuning_photos", "tuning_pairs")
     assert [found[key] for key in counts] == [3, 3, 2, 2]
     assert found["absent"][-1] == "purple"
-    assert found["left_out"]["photos of several classes"] == 3
-    assert found["left_out"]["classes that the model does not know"] == 1
+    assert found["photos_left_out"] == {"several classes": 3}  # t3, v3, v6
+    assert found["left_out"] == {"classes that the model does not know": 1}  # v4
     assert found["methods"].keys() == LINES
     table = rows(tmp_path / "out")
     assert len(table) == 3 * 4 * 2
@@ -107,6 +107,9 @@ def test_all_pairs(keys: list[str], tmp_path: Path) -> None:
     assert (found["pairs"], found["photos"], found["tuning_pairs"]) == (6, 5, 4)
     assert found["methods"].keys() == {"cmwp", "mwp"}
     assert found["methods"]["cmwp"]["thresholds"].keys() == {"max"}
+    assert found["photos_left_out"] == {"several classes": 0}
+    reasons = {"classes that the model does not know": 1, "only VOC-difficult objects": 1}
+    assert found["left_out"] == reasons
 
 
 def test_half_of_the_photos_tunes(keys: list[str], tmp_path: Path) -> None:

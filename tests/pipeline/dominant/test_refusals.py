@@ -18,9 +18,9 @@ from tests.pipeline.dominant.made import run
         ("thresholds=[max,max]", "give some of max, mean, each once"),
         ("tune_split=val", "tune_split=val: the same as dataset.split"),
         ("tune_split=both", "tune_split=both: 1 of its photos are of dataset.split=val too, "),
-        ("tune_split=nowhere", "nowhere.txt: no such split list"),
-        ("tune_split=crowd", "tune_split: no photo to ask for a class among 7,"),
-        ("dataset.split=several", "dataset.split: no photo to ask for a class among 4,"),
+        ("tune_split=nowhere", ", tune_split=nowhere: .*nowhere.txt: no such split list"),
+        ("tune_split=crowd", "tune_split: no photo to ask for a class among 1,"),
+        ("dataset.split=several", "dataset=voc: no photo to ask for a class among 1,"),
         ("published=3", "published=3: give keys and values"),
         ("published={cmwp@28: 387}", "published.cmwp@28=387: give a number from 0 to 100"),
         (
@@ -52,6 +52,24 @@ def test_bad_keys_are_told_in_a_line_before_any_work(
         run(*keys, key, f"out={tmp_path / 'out'}")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_remedy_that_is_none_is_not_given(keys: list[str], root: Path, tmp_path: Path) -> None:
+    lists = root / "ImageSets" / "Main"
+    (lists / "purple.txt").write_text("v4\n")
+    (lists / "one.txt").write_text("v1\nv4\n")
+    remedy = "; pairs=all takes photos of several classes too"
+    none = "dataset=voc: no photo to ask for a class among 1, 0 problems"
+    single = "tune_split=null: a single photo to ask for a class cannot both tune and be measured"
+    for split, tuning, told in (
+        ("purple", "train", none),
+        ("one", "null", f"{single}; give more, or a larger limit"),
+    ):
+        for pairs, more in {"single": remedy, "all": ""}.items():
+            with pytest.raises(UserError) as error:
+                more_keys = [f"dataset.split={split}", f"tune_split={tuning}", f"pairs={pairs}"]
+                run(*keys, *more_keys, f"out={tmp_path / 'out'}")
+            assert str(error.value) == told + more
 
 
 def test_a_blend_with_the_centre_has_no_box(keys: list[str], tmp_path: Path) -> None:
