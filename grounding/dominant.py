@@ -119,7 +119,7 @@ def best_overlaps(boxes: np.ndarray, truth: Sequence[Box]) -> np.ndarray:
 
 
 def tune(overlap: np.ndarray) -> Tuning:
-    """Choose the factor.
+    """Choose the factor with the smallest error; of several the one in the middle.
 
     Parameters
     ----------
@@ -127,7 +127,8 @@ def tune(overlap: np.ndarray) -> Tuning:
         For P pairs of photo and class, `best_overlaps` at each factor; P ≥ 1.
     """
     errors = (overlap < THRESHOLD).mean(axis=0)
-    return Tuning(int(errors.argmin()), errors)
+    best = np.flatnonzero(errors == errors.min())
+    return Tuning(int(best[len(best) // 2]), errors)
 
 
 def whole_image(width: int, height: int) -> Box:

@@ -29,6 +29,7 @@ P = TypeVar("P")  # a photo, with what is annotated
 
 PARTS = "parts"
 MARK, PROBLEMS, SECONDS = b"mark", b"problems", b"seconds"  # in the metadata of a part
+TELL_SECONDS = 60.0  # between two lines where no bar can be shown
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def work_through(
     """
     Path(config.out, PARTS).mkdir(exist_ok=True)
     files = part_files(Path(config.out), len(photos), config.chunk)
-    console = Console(stderr=True)
+    console, told = Console(stderr=True), time.monotonic()
     for number, file in track(
         list(enumerate(files))[here.rank :: here.world],
         title,
@@ -93,6 +94,10 @@ def work_through(
             began = time.perf_counter()
             found, problems = rows(some)
             write_part(file, own, found, schema, problems, time.perf_counter() - began)
+        if here.is_first and not console.is_terminal and time.monotonic() - told > TELL_SECONDS:
+            place = min((number + 1) * config.chunk, len(photos))
+            console.print(f"{title}: {place:,} of {len(photos):,} photos", highlight=False)
+            told = time.monotonic()
 
 
 def part_files(out: Path, photos: int, chunk: int) -> list[Path]:

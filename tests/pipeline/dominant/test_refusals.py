@@ -66,9 +66,9 @@ def test_a_remedy_that_is_none_is_not_given(keys: list[str], root: Path, tmp_pat
         ("one", "null", f"{single}; give more, or a larger limit"),
     ):
         for pairs, more in {"single": remedy, "all": ""}.items():
+            own = [f"dataset.split={split}", f"tune_split={tuning}", f"pairs={pairs}"]
             with pytest.raises(UserError) as error:
-                more_keys = [f"dataset.split={split}", f"tune_split={tuning}", f"pairs={pairs}"]
-                run(*keys, *more_keys, f"out={tmp_path / 'out'}")
+                run(*keys, *own, f"out={tmp_path / 'out'}")
             assert str(error.value) == told + more
 
 

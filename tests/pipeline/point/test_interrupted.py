@@ -30,6 +30,17 @@ def test_kill_and_the_same_command(keys: list[str], finished: Path, tmp_path: Pa
     assert not (out / "parts").exists()
 
 
+def test_where_no_bar_can_be_shown_a_line_tells_the_place(
+    keys: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("pipeline.parts.TELL_SECONDS", -1.0)
+    run(*keys, "chunk=3", f"out={tmp_path / 'out'}")
+    assert capsys.readouterr().err == "Pointing: 3 of 4 photos\nPointing: 4 of 4 photos\n"
+
+
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Photos that were begun; at the second one the run is interrupted."""
