@@ -33,7 +33,7 @@ class Tuning:
     Attributes
     ----------
     index : int
-        Of the factor; of equals the first.
+        Of the factor; of equals the middle one.
     errors : ndarray (T,) float64
         Share of misses at each factor, in [0, 1].
     """

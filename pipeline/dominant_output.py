@@ -36,10 +36,10 @@ PROTOCOL = (
     "Error: share of pairs of photo and class whose box has IoU < 0.5 with every box of the class. "
     "The box is the tightest one around the largest component (pixels that meet at a side or a "
     "corner) of the map, resized to the photo, that reaches a factor times its maximum or mean; "
-    "the factor is that of the smallest error on the tuning photos, of equals the first. A map "
-    "that is not finite or zero is a miss. Intervals: 95 %, bootstrap over photos, with the factor "
-    "as it is. Baselines: one box for every photo, all of it, or half as wide and high in its "
-    "middle."
+    "the factor is that of the smallest error on the tuning photos, of equals the middle one. A "
+    "map that is not finite or zero is a miss. Intervals: 95 %, bootstrap over photos, with the "
+    "factor as it is. Baselines: one box for every photo, all of it, or half as wide and high in "
+    "its middle."
 )
 SCHEMA = pa.schema(
     [

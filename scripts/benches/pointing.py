@@ -44,32 +44,29 @@ class Settings:
 
 def main() -> None:
     settings = record.read_settings(Settings)
+    metrics, resumed = run_stage("point", settings)
+    notes = NOTES.format(source=metrics["difficult"]["source"], border=BORDER, **metrics)
+    console, rows = Console(), lines(metrics)
+    console.print(record.table(rows), soft_wrap=True, markup=False)
+    console.print(f"record: {record.write('pointing', settings, rows, notes + resumed)}")
+
+
+def run_stage(name: str, settings: Settings) -> tuple[dict[str, Any], str]:
+    """Run a stage in processes of its own; give its metrics, and a note if it was resumed."""
     if settings.processes < 1:
         sys.exit(f"processes={settings.processes}: give 1 or more")
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(settings.out or folder, "point")
+        out = Path(settings.out or folder, name)
         if (out / DONE).is_file():
             sys.exit(f"out={settings.out}: holds a finished run; give another folder")
-        resumed = any(out.glob(f"{PARTS}/*.parquet"))
-        metrics = run_stage(settings, out)
-    notes = NOTES.format(source=metrics["difficult"]["source"], border=BORDER, **metrics)
-    notes += RESUMED if resumed else ""
-    console, rows = Console(), lines(metrics)
-    console.print(record.table(rows), soft_wrap=True, markup=False)
-    console.print(f"record: {record.write('pointing', settings, rows, notes)}")
-
-
-def run_stage(settings: Settings, out: Path) -> dict[str, Any]:
-    """Run stage=point in processes of its own and read its metrics."""
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(settings.processes)]
-    command = [sys.executable, *(launcher if settings.processes > 1 else [])]
-    command += ["-m", "pipeline", "stage=point", *settings.stage, f"out={out}"]
-    threads = {"OMP_NUM_THREADS": "1"} | dict(os.environ)
-    done = subprocess.run(command, cwd=record.ROOT, env=threads, check=False)
-    if done.returncode:
-        sys.exit("stage=point failed: see above")
-    found: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    return found
+        resumed = RESUMED if any(out.glob(f"{PARTS}/*.parquet")) else ""
+        launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(settings.processes)]
+        command = [sys.executable, *(launcher if settings.processes > 1 else [])]
+        command += ["-m", "pipeline", f"stage={name}", *settings.stage, f"out={out}"]
+        threads = {"OMP_NUM_THREADS": "1"} | dict(os.environ)
+        if subprocess.run(command, cwd=record.ROOT, env=threads, check=False).returncode:
+            sys.exit(f"stage={name} failed: see above")
+        return json.loads((out / "metrics.json").read_text(encoding="utf-8")), resumed
 
 
 def lines(metrics: dict[str, Any]) -> list[dict[str, object]]:

@@ -1,12 +1,14 @@
 """The pointing benchmark on drawn photos: its rows are the stage's metrics."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.benches import pointing, record
+from scripts.benches import record
 from scripts.benches.pointing import Settings, lines, main, run_stage
 from tests.pipeline.point.made import QUICK, RENAMED, metrics, write_model, write_voc
 
@@ -24,9 +26,9 @@ def test_rows_are_the_lines_of_the_stage(tmp_path: Path) -> None:
     model, root = write_model(tmp_path / "model"), write_voc(tmp_path / "voc")
     keys = [f"model={model}", f"dataset.root={root}", RENAMED, *QUICK]
     keys += ["methods=[centre,cmwp]", "examples=0"]
-    out = tmp_path / "out"
-    found = run_stage(Settings(keys), out)
-    assert found == metrics(out)
+    found, resumed = run_stage("point", Settings(keys, out=str(tmp_path)))
+    assert found == metrics(tmp_path / "point")
+    assert not resumed
     centre, ours = lines(found)
     assert centre["method"] == "centre"
     assert centre["target"] is None
@@ -44,10 +46,17 @@ def test_a_resumed_run_is_told(
     if resumed:
         (tmp_path / "point/parts").mkdir(parents=True)
         (tmp_path / "point/parts/000000.parquet").touch()
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        out = Path(command[-1].removeprefix("out="))
+        out.mkdir(exist_ok=True)
+        (out / "metrics.json").write_text(json.dumps(found))
+        return subprocess.CompletedProcess(command, 0)
+
     counts = dict.fromkeys(("photos", "pairs", "difficult_pairs", "processes", "seconds"), 1)
     found = {**counts, "difficult": {"source": "derived"}, "tolerance": 15, "methods": {"a": A}}
     written = []
-    monkeypatch.setattr(pointing, "run_stage", lambda *_: found)
+    monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(record, "write", lambda *arguments: written.append(arguments))
     monkeypatch.setattr(sys, "argv", ["pointing", f"out={tmp_path}"])
     main()
@@ -67,5 +76,5 @@ def test_refused(key: str, told: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_refusal_ends_the_benchmark(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="stage=point failed"):
-        run_stage(Settings(["model=nowhere", "dataset.root=nowhere"]), tmp_path / "out")
+        run_stage("point", Settings(["model=nowhere", "dataset.root=nowhere"], out=str(tmp_path)))
     assert "error: " in capfd.readouterr().err
