@@ -29,10 +29,13 @@ from pipeline.point_pictures import LayerAccuracy, class_bars, layer_curves
 from pipeline.point_report import write_point_report
 from pipeline.point_tables import (
     BORDER,
+    MOST_BARS,
     SUBSETS,
     class_table,
     difficult_flags,
+    labels_of,
     notes,
+    pairs_played,
     summary_table,
 )
 from pipeline.problems import REJECTS, by_code
@@ -118,6 +121,7 @@ def _metrics(config: DictConfig, table: pa.Table, maps: PhotoMaps) -> dict[str, 
         "photos": len({play.image for play in pairs}),
         "pairs": len(pairs),
         "difficult_pairs": sum(bool(play.difficult) for play in pairs),
+        "unflagged_pairs": sum(play.difficult is None for play in pairs),
         "methods": methods,
     }
 
@@ -144,7 +148,8 @@ def _pictures(
     """Draw all pictures; each with its title."""
     out = Path(config.out)
     made = []
-    for subset, file in BARS.items():
+    drawn = BARS if len(labels_of(metrics["methods"])) <= MOST_BARS else {}
+    for subset, file in drawn.items():
         if metrics["methods"][maps.lines[0].name][subset] is not None:
             class_bars(metrics["methods"], out / file, subset)
             made.append((f"Accuracy by class: {SUBSETS[subset]}", out / file))
@@ -191,9 +196,6 @@ def _plain(value: Any) -> str:
 
 def _tell(metrics: Mapping[str, Any], problems: Sequence[Problem], out: Path) -> None:
     Console(width=120).print(summary_table(metrics))
-    print(
-        f"{metrics['pairs']:,} pairs of photo and class, {metrics['difficult_pairs']:,} of them "
-        f"difficult, in {metrics['photos']:,} photos; mean over classes of the share of hits, %"
-    )
+    print(f"{pairs_played(metrics)}; mean over classes of the share of hits, %")
     print("\n".join([difficult_flags(metrics["difficult"]), *notes(metrics)]))
     tell_rest(metrics, metrics["photos"], problems, out, f"report: {out / REPORT}")

@@ -18,6 +18,7 @@ from pipeline.report.tables import percent
 SUBSETS = {"all": "All", "difficult": "Difficult"}
 BORDER = 15  # pixels of the photo; how near to its border is told of a maximum
 MANY_DEGENERATE, MANY_AT_BORDER = 0.05, 0.5  # above these shares it is worth a note
+MOST_BARS = 100  # classes
 Methods = Mapping[str, Mapping[str, Any]]
 """Name to numbers: `methods` of the pointing game's metrics.json."""
 
@@ -137,9 +138,26 @@ def difficult_flags(difficult: Mapping[str, Any]) -> str:
     return said
 
 
+def pairs_played(metrics: Mapping[str, Any]) -> str:
+    """Count the pairs and the difficult ones, and those of which nobody knows it."""
+    unknown = metrics["unflagged_pairs"]
+    return (
+        f"{metrics['pairs']:,} pairs of photo and class, {metrics['difficult_pairs']:,} of them "
+        f"difficult{f' ({unknown:,} without a flag)' if unknown else ''}, "
+        f"in {metrics['photos']:,} photos"
+    )
+
+
 def notes(metrics: Mapping[str, Any]) -> list[str]:
-    """Say of which methods many maps have no maximum, or most have it at the photo's border."""
+    """Say what a reader of the table and of the pictures should know.
+
+    Of which methods many maps have no maximum, or most have it at the photo's border; and that
+    there are too many classes to draw.
+    """
     said = []
+    classes = len(labels_of(metrics["methods"]))
+    if classes > MOST_BARS:
+        said.append(f"{classes:,} classes are too many for bars; classes.csv has their accuracy.")
     pairs = metrics["pairs"]
     for name, numbers in metrics["methods"].items():
         degenerate, at_border = numbers["degenerate"], numbers["at_border"]

@@ -36,6 +36,7 @@ def metrics() -> dict[str, Any]:
         "photos": 1000,
         "pairs": 1212,
         "difficult_pairs": 5,
+        "unflagged_pairs": 0,
         "protocol": "A hit is near.",
         "published_source": "a paper",
         "difficult": {"source": "derived"},

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from pipeline.point_tables import (
+    MOST_BARS,
     best_of,
     class_table,
     difficult_flags,
     in_words,
     notes,
+    pairs_played,
     summary_table,
     winners,
 )
@@ -133,3 +135,18 @@ def test_names_in_words() -> None:
     assert in_words("cmwp_layers") == "c-MWP layers"
     assert in_words("grad_cam") == "Grad-CAM"
     assert in_words("guided_backprop@layer_cam.1") == "guided backprop@layer_cam.1"
+
+
+def test_pairs_without_a_flag_are_told() -> None:
+    assert "5 of them difficult, in" in pairs_played(metrics())
+    told = pairs_played({**metrics(), "unflagged_pairs": 1234})
+    assert "5 of them difficult (1,234 without a flag), in" in told
+
+
+def test_too_many_classes_for_bars() -> None:
+    found = metrics()
+    one = found["methods"]["cmwp"]
+    for count, told in ((MOST_BARS, False), (MOST_BARS + 1, True)):
+        classes = {str(label): one["classes"]["cat"] for label in range(count)}
+        said = notes({**found, "methods": {"cmwp": {**one, "classes": classes}}})
+        assert any("too many for bars" in each for each in said) == told

@@ -130,3 +130,12 @@ def test_sheets_of_a_run(
 def test_no_examples(tmp_path: Path) -> None:
     config = configuration("examples=0", f"out={tmp_path}")
     assert write_examples(config, None, [], None) == []  # type: ignore[arg-type]
+
+
+def test_no_bars_of_too_many_classes(
+    keys: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.point_output.MOST_BARS", 2)
+    run(*keys, "methods=[centre]", "examples=0", f"out={tmp_path / 'out'}")
+    assert not list((tmp_path / "out").glob("classes_*.png"))
+    assert (tmp_path / "out" / "classes.csv").is_file()

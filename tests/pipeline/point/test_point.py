@@ -220,10 +220,11 @@ def test_unusable_photos_are_kept_aside(model: str, root: Path, tmp_path: Path) 
     (folder / "JPEGImages" / "1002.jpg").write_bytes(b"no photo")
     image = open_image(folder / "JPEGImages" / "1003.jpg")
     image.resize((50, 50)).save(folder / "JPEGImages" / "1003.jpg")
-    (folder / "pairs.txt").write_text("1004" + "\t0" * 20 + "\n")
+    (folder / "pairs.txt").write_text("1002" + "\t0" * 20 + "\n")
     keys = [model, f"dataset.root={folder}", f"dataset.difficult={folder / 'pairs.txt'}", METHODS]
     run(*keys, RENAMED, *QUICK, f"out={tmp_path / 'out'}")
     assert metrics(tmp_path / "out")["photos"] == 1
+    assert metrics(tmp_path / "out")["unflagged_pairs"] == 1  # the file tells of 1002 alone
     codes = {(Path(each["where"]).stem, each["code"]) for each in rejects(tmp_path / "out")}
     assert {("1001", "missing"), ("1002", "not an image"), ("1003", "other size")} <= codes
     assert any(code == "no difficult flags" for _, code in codes)
