@@ -149,10 +149,12 @@ def read_difficult(path: str | Path, labels: Sequence[str]) -> dict[str, frozens
         if not line.strip():
             continue
         image_id, *row = line.split()
-        if len(row) != len(labels) or not set(row) <= {"0", "1"} or image_id in flags:
+        if image_id in flags:
+            raise UserError(f"{path}:{number}: {image_id} stands there twice; remove one line")
+        if len(row) != len(labels) or not set(row) <= {"0", "1"}:
             raise UserError(
-                f"{path}:{number}: expected a new image id and {len(labels)} flags of 0 or 1; "
-                "fetch the file again"
+                f"{path}:{number}: expected an image id and {len(labels)} flags of 0 or 1, one for "
+                f"each class of the dataset ({labels[0]} … {labels[-1]}); give its own flags"
             )
         flags[image_id] = frozenset(
             label for label, flag in zip(labels, row, strict=True) if flag == "1"

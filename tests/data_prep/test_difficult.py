@@ -93,10 +93,18 @@ def test_read_difficult(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("line", ["000003\t0\t1", "000003 0 0 0 0", "000003 0 0 2", "000001 0 0 0"])
+@pytest.mark.parametrize("line", ["000003\t0\t1", "000003 0 0 0 0", "000003 0 0 2"])
 def test_bad_flags_name_the_line(tmp_path: Path, line: str) -> None:
     path = flag_file(tmp_path, "000001 0 0 0", line)
-    with pytest.raises(UserError, match=r"flags\.txt:2: expected a new image id and 3 flags"):
+    with pytest.raises(
+        UserError, match=r"flags\.txt:2: expected an image id and 3 flags .*\(cat … "
+    ):
+        read_difficult(path, LABELS)
+
+
+def test_flags_that_stand_there_twice(tmp_path: Path) -> None:
+    path = flag_file(tmp_path, "000001 0 0 0", "000001 0 0 0")
+    with pytest.raises(UserError, match=r"flags\.txt:2: 000001 stands there twice; remove one"):
         read_difficult(path, LABELS)
 
 
