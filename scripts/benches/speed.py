@@ -92,7 +92,7 @@ def main() -> None:
         rows += measure(name, settings)
     clock = "CPU time" if settings.device == "cpu" else "wall clock, synchronised"
     notes = NOTES.format(clock=clock, **vars(settings))
-    console.print(record.table(rows))
+    console.print(record.table(rows), soft_wrap=True, markup=False)
     written = record.write("speed", settings, rows, notes)
     draw(rows, written.parent / "speed.png", clock)
     console.print(f"record: {written}")
