@@ -190,8 +190,10 @@ def _frame(picture: Image.Image, colour: str) -> None:
 def _reduced(attention: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Give a map at a picture's size; single pixels, as of a gradient, stay to be seen."""
     across, down = (-(-old // new) for old, new in zip(attention.shape[::-1], size, strict=True))
-    coarse = ndimage.maximum_filter(attention, (down, across))
-    return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR))
+    if across == down == 1:
+        return np.asarray(Image.fromarray(attention).resize(size, Image.Resampling.BILINEAR))
+    highest = ndimage.maximum_filter(attention, (down, across))
+    return np.asarray(Image.fromarray(highest).resize(size, Image.Resampling.NEAREST))
 
 
 def _write_across(picture: Image.Image, text: str) -> None:

@@ -214,16 +214,18 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def fit(model: nn.Module, tensors: dict[str, Tensor], complaint: str) -> None:
-    """Load tensors whose names and shapes are the model's; auxiliary classifiers are left out.
+    """Load tensors whose names and shapes are the model's.
+
+    Those of auxiliary classifiers that it does not have are left out.
 
     Raises
     ------
     UserError
         One is not: the complaint, and the first such tensor.
     """
-    left_out = tuple(f"{each}." for each in AUXILIARY)
-    tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(left_out)}
-    for key, wanted in model.state_dict().items():
+    state = model.state_dict()
+    auxiliary = tuple(f"{each}." for each in AUXILIARY)
+    for key, wanted in state.items():
         if key not in tensors:
             raise UserError(f"{complaint}: {key} {tuple(wanted.shape)} is missing from the file")
         if tensors[key].shape != wanted.shape:
@@ -231,7 +233,7 @@ def fit(model: nn.Module, tensors: dict[str, Tensor], complaint: str) -> None:
                 f"{complaint}: {key} is {tuple(tensors[key].shape)} in the file and "
                 f"{tuple(wanted.shape)} in the model"
             )
-    surplus = [key for key in tensors if key not in model.state_dict()]
+    surplus = [key for key in tensors if key not in state and not key.startswith(auxiliary)]
     if surplus:
         raise UserError(f"{complaint}: the model has no {surplus[0]}")
-    model.load_state_dict(tensors)
+    model.load_state_dict({key: tensors[key] for key in state})

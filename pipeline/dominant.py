@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
@@ -18,14 +19,13 @@ from PIL import Image
 
 from data_prep.annotated import AnnotatedData, AnnotatedPhoto
 from data_prep.errors import UserError, check_number
-from data_prep.phrases import Problem
 from grounding.dominant import FACTORS, best_overlaps, dominant_boxes
 from grounding.preprocessing import upsampled
-from grounding.processes import Processes, processes
+from grounding.processes import processes
 from pipeline.annotated_data import read_annotated
 from pipeline.dominant_output import WRITES, Splits, write_results
 from pipeline.method_lines import method_lines
-from pipeline.parts import PARTS, mark_of_classifier, mark_of_part, work_through
+from pipeline.parts import PARTS
 from pipeline.photo_maps import (
     ABSENT,
     PhotoMaps,
@@ -34,7 +34,7 @@ from pipeline.photo_maps import (
     inputs,
     mapping,
     photo_maps,
-    rows_of_photos,
+    work_on_photos,
 )
 from pipeline.problems import first_of
 from pipeline.published import check_published
@@ -77,7 +77,8 @@ def run(config: DictConfig) -> None:
         maps.try_out()
         here.on_first(lambda: start(config, inputs(config), WRITES, (PARTS,), resume=()))
         with disk_full(config.out, "free some, and the same command goes on"):
-            _localise(config, splits.photos, maps, here)
+            of_photo = partial(_of_photo, maps=maps, kinds=strings(config.thresholds))
+            work_on_photos(config, splits.photos, SCHEMA, maps, of_photo, here, "Boxes")
             here.wait()
             here.on_first(lambda: write_results(config, splits, maps, here.world))
 
@@ -153,20 +154,6 @@ def _halves(photos: Sequence[AnnotatedPhoto], seed: int) -> list[list[AnnotatedP
     for place, photo in enumerate(photos):
         halves[place in tuning].append(photo)
     return halves
-
-
-def _localise(
-    config: DictConfig, photos: Sequence[AnnotatedPhoto], maps: PhotoMaps, here: Processes
-) -> None:
-    own = mark_of_classifier(maps.classifier)
-    kinds = strings(config.thresholds)
-
-    def rows(some: Sequence[AnnotatedPhoto]) -> tuple[list[Row], list[Problem]]:
-        return rows_of_photos(
-            some, config.max_pixels, lambda photo, image: _of_photo(photo, image, maps, kinds)
-        )
-
-    work_through(config, photos, SCHEMA, lambda some: mark_of_part(own, some), rows, here, "Boxes")
 
 
 def _of_photo(

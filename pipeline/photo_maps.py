@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
@@ -18,10 +19,12 @@ from data_prep.images import open_annotated
 from data_prep.phrases import Problem
 from grounding.class_words import class_words
 from grounding.classifier import TagClassifier
+from grounding.processes import Processes
 from grounding.word_maps import Looks
 from grounding.words import WordMatch
 from pipeline.method_lines import MethodLine, check_layers, method_lines
 from pipeline.models import classifier
+from pipeline.parts import mark_of_classifier, mark_of_part, work_through
 from pipeline.problems import REJECTS, tell_problems
 
 ABSENT = "classes that the model does not know"  # a reason in what was left out
@@ -107,25 +110,38 @@ def _renamed(config: DictConfig) -> dict[str, str]:
     return renamed
 
 
-def rows_of_photos(
+def work_on_photos(
+    config: DictConfig,
     photos: Sequence[AnnotatedPhoto],
-    max_pixels: int,
-    of_photo: Callable[[AnnotatedPhoto, Image.Image], Iterable[Row]],
-) -> tuple[list[Row], list[Problem]]:
-    """Open photos and give their rows, and those that could not be used.
+    schema: pa.Schema,
+    maps: PhotoMaps,
+    of_photo: Callable[[AnnotatedPhoto, Image.Image], list[Row]],
+    here: Processes,
+    title: str,
+) -> None:
+    """Write the parts of this process; `of_photo` gives the rows of an open photo.
 
-    A photo that does not fit its annotation is unusable, since its boxes would be wrong.
+    A photo that does not fit its annotation is unusable, since its boxes would be wrong. The rest
+    is as of `work_through`.
     """
-    rows: list[Row] = []
-    problems = []
-    for photo in photos:
-        try:
-            image = open_annotated(photo.path, (photo.width, photo.height), max_pixels)
-            rows += of_photo(photo, image)
-        except UserError as error:
-            reason = str(error).removeprefix(f"{photo.path}: ")
-            problems.append(Problem(str(photo.path), getattr(error, "code", "unusable"), reason))
-    return rows, problems
+    classifier = mark_of_classifier(maps.classifier)
+
+    def mark(some: Sequence[AnnotatedPhoto]) -> str:
+        return mark_of_part(classifier, some)
+
+    def rows(some: Sequence[AnnotatedPhoto]) -> tuple[list[Row], list[Problem]]:
+        found: list[Row] = []
+        problems = []
+        for photo in some:
+            try:
+                size = photo.width, photo.height
+                found += of_photo(photo, open_annotated(photo.path, size, config.max_pixels))
+            except UserError as error:
+                why = str(error).removeprefix(f"{photo.path}: ")
+                problems.append(Problem(str(photo.path), getattr(error, "code", "unusable"), why))
+        return found, problems
+
+    work_through(config, photos, schema, mark, rows, here, title)
 
 
 def check_common(config: DictConfig) -> None:

@@ -7,24 +7,20 @@ left behind).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from omegaconf import DictConfig
 
-from data_prep.annotated import AnnotatedData, AnnotatedPhoto
+from data_prep.annotated import AnnotatedData
 from data_prep.errors import UserError, check_number
-from data_prep.phrases import Problem
-from grounding.processes import Processes, processes
+from grounding.processes import processes
 from pipeline.annotated_data import read_annotated
-from pipeline.parts import PARTS, mark_of_classifier, mark_of_part, work_through
+from pipeline.parts import PARTS
 from pipeline.photo_maps import (
     ABSENT,
-    Row,
     check_common,
     inputs,
     mapping,
     photo_maps,
-    rows_of_photos,
+    work_on_photos,
 )
 from pipeline.point_output import WRITES, write_results
 from pipeline.pointed_photo import SCHEMA, PhotoPlayer
@@ -56,7 +52,8 @@ def run(config: DictConfig) -> None:
         maps.try_out()
         here.on_first(lambda: start(config, inputs(config), WRITES, (PARTS,), resume=()))
         with disk_full(config.out, "free some, and the same command goes on"):
-            _play(config, photos, PhotoPlayer(maps, config.tolerance), here)
+            player = PhotoPlayer(maps, config.tolerance)
+            work_on_photos(config, photos, SCHEMA, maps, player.rows, here, "Pointing")
             here.wait()
             here.on_first(lambda: write_results(config, data, photos, maps, absent, here.world))
 
@@ -68,20 +65,6 @@ def _why_none(data: AnnotatedData) -> str:
         f"no class to ask for in {len(data.photos):,} photos; not asked: {counted or 'none'}; "
         f"{len(data.problems):,} problems{first_of(data.problems)}"
     )
-
-
-def _play(
-    config: DictConfig, photos: Sequence[AnnotatedPhoto], player: PhotoPlayer, here: Processes
-) -> None:
-    classifier = mark_of_classifier(player.maps.classifier)
-
-    def mark(some: Sequence[AnnotatedPhoto]) -> str:
-        return mark_of_part(classifier, some)
-
-    def rows(some: Sequence[AnnotatedPhoto]) -> tuple[list[Row], list[Problem]]:
-        return rows_of_photos(some, config.max_pixels, player.rows)
-
-    work_through(config, photos, SCHEMA, mark, rows, here, "Pointing")
 
 
 def _check(config: DictConfig) -> None:

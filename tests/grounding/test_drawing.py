@@ -50,6 +50,15 @@ def test_no_attention_shows_no_heat() -> None:
     assert picture.std() > 20  # the photo is still there
 
 
+def test_a_bright_photo_does_not_look_attended() -> None:
+    white = Image.new("RGB", (60, 40), "white")
+    one = np.zeros((40, 60), np.float32)
+    one[20, 30] = 1
+    luma = np.asarray(overlay(white, one).convert("L")).astype(int)
+    assert luma[20, 30] > 1.5 * luma[0, 0]
+    assert (luma < 128).sum() == luma.size - 1
+
+
 def test_attention_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="photo's"):
         overlay(COFFEE, np.zeros((600, 400), np.float32))

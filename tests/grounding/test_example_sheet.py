@@ -12,6 +12,7 @@ from grounding.example_sheet import (
     SIDE,
     Example,
     MethodMap,
+    _reduced,
     example_sheet,
     legend,
 )
@@ -117,3 +118,19 @@ def test_same_examples_same_file(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg"):
         example_sheet([example], tmp_path / name)
     assert (tmp_path / "a.jpg").read_bytes() == (tmp_path / "b.jpg").read_bytes()
+
+
+def test_a_single_pixel_of_a_fine_map_stays_to_be_seen() -> None:
+    fine = np.zeros((240, 480), np.float32)
+    fine[100, 200] = 1
+    small = _reduced(fine, (48, 24))
+    assert small.shape == (24, 48)
+    assert small.max() == 1  # the mean of the ten by ten pixels would be 0.01
+    y, x = np.unravel_index(small.argmax(), small.shape)
+    assert abs(y - 10) <= 1
+    assert abs(x - 20) <= 1
+
+
+def test_a_coarse_map_is_only_enlarged() -> None:
+    expected = Image.fromarray(bump(4)).resize((48, 24), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(_reduced(bump(4), (48, 24)), np.asarray(expected))

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import OrderedDict
 from pathlib import Path
 from urllib.error import URLError
 
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from data_prep.errors import UserError
-from grounding.models import load_model, read_weights
+from grounding.models import fit, load_model, read_weights
 
 NAME = "squeezenet1_1"
 
@@ -198,3 +199,15 @@ def test_weights_of_another_number_of_classes(tmp_path: Path, tensors: dict[str,
     torch.save(tensors, tmp_path / "five.pth")
     with pytest.raises(UserError, match=r"classifier\.1\.weight is \(5, .* and \(1000,"):
         load_model(NAME, tmp_path / "five.pth", 1000)
+
+
+def test_a_layer_that_is_called_like_an_auxiliary_classifier(tmp_path: Path) -> None:
+    """It is loaded where the model has it, and needed; left out where it has not."""
+    net = nn.Sequential(OrderedDict(aux1=nn.Linear(2, 3), fc=nn.Linear(3, 4)))
+    weights = {key: torch.rand_like(each) for key, each in net.state_dict().items()}
+    fit(net, weights, "w.pth")
+    assert torch.equal(net.state_dict()["aux1.weight"], weights["aux1.weight"])
+    without = {key: each for key, each in weights.items() if key != "aux1.bias"}
+    with pytest.raises(UserError, match=r"^w.pth: aux1.bias \(3,\) is missing from the file"):
+        fit(net, without, "w.pth")
+    fit(nn.Sequential(OrderedDict(fc=nn.Linear(3, 4))), weights, "w.pth")
